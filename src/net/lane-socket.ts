@@ -1,0 +1,216 @@
+/**
+ * One lane: a TLS socket that carries frames. Payloads are decrypted straight into slots of shared memory, where a
+ * worker finds them: no copy and no allocation a frame.
+ *
+ * Node offers that (`onread`) for sockets that are dialled, not for those that are accepted. This file, and no other,
+ * reaches for the private fields behind it; where they are missing, `data` events and one copy do the same, slower.
+ */
+import type { TLSSocket } from 'node:tls';
+import { errorOf, type LocalstreamError } from '../errors.ts';
+import { FRAME, type FrameHeader, HEADER_BYTES, readHeader, stampSequence } from '../protocol/frame.ts';
+import { connectionError } from './control-channel.ts';
+
+/** A place for one frame. */
+export interface Slot {
+  readonly number: number;
+  readonly bytes: Buffer;
+}
+
+export interface LaneEvents {
+  /** A free slot, or undefined: then the lane pauses until {@link LaneSocket.resume}. */
+  takeSlot(lane: LaneSocket): Slot | undefined;
+  frame(lane: LaneSocket, slot: Slot, header: FrameHeader): void;
+  /** The other side writes no more frames on this lane. */
+  retired(lane: LaneSocket): void;
+  ended(lane: LaneSocket, reason: LocalstreamError): void;
+}
+
+/** Decrypted bytes that can still arrive after a pause: three TLS records and a little. */
+const SPILL_BYTES = 64 * 1024;
+const RECORD_BYTES = 16_384;
+
+type Field = 'kBuffer' | 'kBufferCb' | 'kBufferGen';
+
+/** The private fields of a net.Socket that `onread` sets, if this Node has them. */
+function userBufferFields(socket: TLSSocket): Record<Field, symbol> | undefined {
+  const found = new Map(Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]));
+  const [kBuffer, kBufferCb, kBufferGen] = [
+    found.get('kBuffer'),
+    found.get('kBufferCb'),
+    found.get('kBufferGen'),
+  ];
+  return kBuffer && kBufferCb && kBufferGen ? { kBuffer, kBufferCb, kBufferGen } : undefined;
+}
+
+interface NativeHandle {
+  useUserBuffer(buffer: Uint8Array): void;
+}
+
+function nativeHandle(socket: TLSSocket): NativeHandle | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) return undefined;
+  return typeof handle.useUserBuffer === 'function' ? (handle as NativeHandle) : undefined;
+}
+
+export class LaneSocket {
+  /** The number that was granted for it. */
+  readonly number: number;
+  /** True when payloads are decrypted into slots, false on the slower way over `data` events. */
+  readonly direct: boolean;
+  /** TLS records written and read: OpenSSL never changes keys by itself, so a lane is replaced in time. */
+  records = 0;
+  /** No more frames are written on it. */
+  retiring = false;
+  readonly #socket: TLSSocket;
+  readonly #events: LaneEvents;
+  readonly #limit: number;
+  readonly #spillBuffer = Buffer.allocUnsafeSlow(SPILL_BYTES);
+  #spill: Buffer[] = [];
+  #slot: Slot | undefined;
+  #filled = 0;
+  #header: FrameHeader | undefined;
+  #target: Buffer;
+  #writing = false;
+  #ended = false;
+
+  /** `limit` is the largest payload of a frame; the socket's proof has been exchanged and nothing read beyond it. */
+  constructor(socket: TLSSocket, number: number, limit: number, events: LaneEvents) {
+    this.#socket = socket;
+    this.number = number;
+    this.#limit = limit;
+    this.#events = events;
+    this.#target = this.#spillBuffer;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => this.#finish(connectionError(error)));
+    socket.on('end', () => this.#finish(errorOf('LOST', 'the lane was closed')));
+    socket.on('close', () => this.#finish(errorOf('LOST', 'the lane was closed')));
+    this.#aim();
+    this.direct = this.#install();
+    socket.resume();
+  }
+
+  /** True while no write is under way. */
+  get idle(): boolean {
+    return !this.#writing && !this.#ended && !this.retiring;
+  }
+
+  /** Writes one finished frame; `done` follows when the socket has taken it. One at a time. */
+  write(frame: Buffer, sequence: number, done: () => void): void {
+    stampSequence(frame, sequence);
+    this.#writing = true;
+    this.records += Math.ceil(frame.length / RECORD_BYTES);
+    this.#socket.write(frame, () => {
+      this.#writing = false;
+      done();
+    });
+  }
+
+  /** Says that no frame follows on this lane. */
+  retire(): void {
+    if (this.retiring || this.#ended) return;
+    this.retiring = true;
+    const frame = Buffer.alloc(HEADER_BYTES);
+    frame.writeUInt8(FRAME.retire, 4);
+    this.#socket.write(frame);
+  }
+
+  /** A slot may be free again: goes on reading if the lane had paused. */
+  resume(): void {
+    if (this.#ended || this.#slot) return;
+    this.#aim();
+    if (!this.#slot) return;
+    while (this.#slot && this.#spill.length > 0) this.#consumeSpill();
+    if (this.#slot && !this.#ended) this.#socket.resume();
+  }
+
+  /** Bytes received or sent and not yet acknowledged by the other end's kernel can't be known; closes at once. */
+  destroy(): void {
+    this.#ended = true;
+    this.#socket.destroy();
+  }
+
+  #install(): boolean {
+    const fields = userBufferFields(this.#socket);
+    const handle = nativeHandle(this.#socket);
+    if (!fields || !handle) {
+      this.#socket.on('data', (chunk: Buffer) => this.#spillOver(chunk));
+      return false;
+    }
+    const callback = (count: number, buffer: Uint8Array): boolean => {
+      // The buffer is the one that was current when the read began: after a pause that is the spill.
+      if (buffer.buffer === this.#spillBuffer.buffer)
+        this.#spillOver(Buffer.from(this.#spillBuffer.subarray(0, count)));
+      else this.#advance(count);
+      return this.#slot !== undefined;
+    };
+    Reflect.set(this.#socket, fields.kBuffer, this.#target);
+    Reflect.set(this.#socket, fields.kBufferGen, () => this.#target);
+    Reflect.set(this.#socket, fields.kBufferCb, callback);
+    handle.useUserBuffer(this.#target);
+    return true;
+  }
+
+  /** Chooses where the next bytes go: the header, the rest of the payload, or the spill when there is no slot. */
+  #aim(): void {
+    this.#slot ??= this.#events.takeSlot(this);
+    if (!this.#slot) {
+      this.#target = this.#spillBuffer;
+      return;
+    }
+    const end = this.#header ? HEADER_BYTES + this.#header.length : HEADER_BYTES;
+    this.#target = this.#slot.bytes.subarray(this.#filled, end);
+  }
+
+  /** `count` bytes have been placed at the target. */
+  #advance(count: number): void {
+    if (this.#ended || !this.#slot) return;
+    this.#filled += count;
+    if (count > 1024) this.records += 1;
+    try {
+      if (!this.#header && this.#filled === HEADER_BYTES) this.#header = this.#readHeader(this.#slot.bytes);
+      if (this.#header && this.#filled === HEADER_BYTES + this.#header.length)
+        this.#deliver(this.#slot, this.#header);
+    } catch (error) {
+      this.#finish(connectionError(error));
+      return;
+    }
+    this.#aim();
+  }
+
+  #readHeader(bytes: Buffer): FrameHeader | undefined {
+    const header = readHeader(bytes, this.#limit);
+    if (header.type !== FRAME.retire) return header;
+    if (header.length !== 0) throw errorOf('BAD_MESSAGE', 'a retire frame carries bytes');
+    this.#filled = 0;
+    this.#events.retired(this);
+    return undefined;
+  }
+
+  #deliver(slot: Slot, header: FrameHeader): void {
+    this.#slot = undefined;
+    this.#header = undefined;
+    this.#filled = 0;
+    this.#events.frame(this, slot, header);
+  }
+
+  #spillOver(chunk: Buffer): void {
+    this.#spill.push(chunk);
+    while (this.#slot && this.#spill.length > 0) this.#consumeSpill();
+    if (!this.#slot && !this.direct) this.#socket.pause();
+  }
+
+  #consumeSpill(): void {
+    const chunk = this.#spill.shift();
+    if (!chunk) return;
+    const count = chunk.copy(this.#target);
+    if (count < chunk.length) this.#spill.unshift(chunk.subarray(count));
+    this.#advance(count);
+  }
+
+  #finish(reason: LocalstreamError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.destroy();
+    this.#events.ended(this, reason);
+  }
+}

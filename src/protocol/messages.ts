@@ -1,0 +1,186 @@
+/** Every control message, its fields and their bounds. What a peer sends is checked here once and trusted after. */
+import * as v from 'valibot';
+import { errorOf } from '../errors.ts';
+
+/** The protocol version that this program speaks. */
+export const PROTOCOL_VERSION = 1;
+/** The ALPN name of the protocol. */
+export const ALPN = 'localstream/1';
+/** The first bytes of a connection say what it is. */
+export const PREFACE_BYTES = 8;
+export const CONTROL_PREFACE = 'LS1 CTRL';
+export const LANE_PREFACE = 'LS1 LANE';
+
+/** Paths in one request, names in one offer, entries in one page of a listing. */
+export const MAX_PATHS = 256;
+export const MAX_PAGE = 256;
+export const MAX_LANES = 16;
+/** Bytes of file data in a frame. */
+export const MIN_CHUNK = 1024;
+export const MAX_CHUNK = 4 * 1024 * 1024;
+
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
+const whole = (min: number, max: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const size = whole(0, Number.MAX_SAFE_INTEGER);
+
+/** Base64 of exactly `length` bytes (or at most, where `length` is an upper bound), canonical. */
+const bytes = (length: number, exact = true) =>
+  v.pipe(
+    v.string(),
+    v.maxLength(Math.ceil(length / 3) * 4),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const buffer = Buffer.from(dataset.value, 'base64');
+      if (
+        buffer.toString('base64') !== dataset.value ||
+        (exact ? buffer.length !== length : buffer.length > length)
+      ) {
+        addIssue({ message: `must be base64 of ${length} bytes` });
+        return NEVER;
+      }
+      return buffer;
+    }),
+  );
+
+const transfer = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+const path = text(8192);
+const chunk = whole(MIN_CHUNK, MAX_CHUNK);
+const lanes = v.pipe(v.array(whole(1, 0xffff_ffff)), v.maxLength(MAX_LANES));
+const wanted = whole(1, MAX_LANES);
+const flag = whole(0, 999);
+const detail = v.optional(text(1024));
+const kind = v.picklist(['file', 'folder', 'link']);
+const existing = v.picklist(['fail', 'overwrite', 'skip', 'rename', 'update']);
+const roots = v.pipe(
+  v.array(v.strictObject({ name: text(1024), type: kind, size: v.nullable(size) })),
+  v.minLength(1),
+  v.maxLength(MAX_PATHS),
+);
+const n = whole(0, Number.MAX_SAFE_INTEGER);
+const request = whole(0, 0xffff_ffff);
+
+const SPKI_MAX = 1024;
+const RSA_BYTES = 384;
+
+/** `loose` objects where a later version may add fields; the transcript covers them all the same. */
+export const HELLO_CLIENT = v.object({
+  n,
+  type: v.literal('hello'),
+  versions: v.pipe(v.array(whole(1, 65535)), v.minLength(1), v.maxLength(16)),
+  capabilities: v.pipe(v.array(text(64)), v.maxLength(64)),
+  encryptionKey: bytes(SPKI_MAX, false),
+  signature: bytes(RSA_BYTES),
+});
+export const HELLO_SERVER = v.object({
+  n,
+  type: v.literal('hello'),
+  version: whole(1, 65535),
+  capabilities: v.pipe(v.array(text(64)), v.maxLength(64)),
+  encryptionKey: bytes(SPKI_MAX, false),
+  signature: bytes(RSA_BYTES),
+  commitment: bytes(32),
+});
+export const SHARE_CLIENT = v.object({ n, type: v.literal('share'), ciphertext: bytes(RSA_BYTES) });
+export const SHARE_SERVER = v.object({
+  n,
+  type: v.literal('share'),
+  ciphertext: bytes(RSA_BYTES),
+  mac: bytes(32),
+});
+export const CONFIRM = v.object({ n, type: v.literal('confirm'), mac: bytes(32) });
+
+/** After the confirmations each side says its name and, when it has decided, that it lets the other in. */
+export const INTRODUCE = v.object({ n, type: v.literal('introduce'), name: text(256), waiting: v.boolean() });
+export const ADMIT = v.object({ n, type: v.literal('admit') });
+export const BYE = v.object({ n, type: v.literal('bye'), flag, detail });
+
+const ENTRY = v.object({
+  name: text(1024),
+  type: v.picklist(['file', 'folder', 'link', 'other', 'share']),
+  size,
+  mtime: v.pipe(v.number(), v.safeInteger()),
+  mode: whole(0, 0o7777),
+  shareMode: v.optional(v.picklist(['ro', 'rw', 'wo'])),
+  target: v.optional(path),
+});
+
+const SESSION_MESSAGE = v.variant('type', [
+  v.object({ n, type: v.literal('ping'), request }),
+  v.object({ n, type: v.literal('pong'), request }),
+  v.object({ n, type: v.literal('list'), request, path }),
+  v.object({
+    n,
+    type: v.literal('listing'),
+    request,
+    entries: v.pipe(v.array(ENTRY), v.maxLength(MAX_PAGE)),
+    last: v.boolean(),
+  }),
+  v.object({ n, type: v.literal('more'), request }),
+  v.object({ n, type: v.literal('failed'), request, flag, detail }),
+  v.object({
+    n,
+    type: v.literal('get'),
+    transfer,
+    paths: v.pipe(v.array(path), v.minLength(1), v.maxLength(MAX_PATHS)),
+    lanes: wanted,
+    chunk,
+    follow: v.optional(v.boolean()),
+  }),
+  v.object({
+    n,
+    type: v.literal('put'),
+    transfer,
+    target: path,
+    roots,
+    lanes: wanted,
+    chunk,
+    existing,
+    durable: v.optional(v.boolean()),
+  }),
+  v.object({ n, type: v.literal('offer'), transfer, roots, lanes, chunk }),
+  v.object({ n, type: v.literal('accept'), transfer, lanes: v.optional(lanes) }),
+  v.object({ n, type: v.literal('refuse'), transfer, flag, detail }),
+  v.object({ n, type: v.literal('lanes'), transfer, lanes: wanted }),
+  v.object({ n, type: v.literal('granted'), transfer, lanes }),
+  v.object({ n, type: v.literal('cancel'), transfer, flag, detail }),
+  v.object({ n, type: v.literal('receipt'), transfer, body: text(192 * 1024), signature: bytes(RSA_BYTES) }),
+  v.object({ n, type: v.literal('received'), transfer }),
+  BYE,
+]);
+
+/** A message of a session that is open. */
+export type SessionMessage = v.InferOutput<typeof SESSION_MESSAGE>;
+export type ListedEntry = v.InferOutput<typeof ENTRY>;
+export type OfferedRoot = v.InferOutput<typeof roots>[number];
+export type ExistingPolicy = v.InferOutput<typeof existing>;
+export type MessageOf<Type extends SessionMessage['type']> = Extract<SessionMessage, { type: Type }>;
+
+/** What may be sent: the message without its number, buffers as base64 (see {@link encodeBytes}). */
+export type Outgoing = { [Type in SessionMessage['type']]: Encoded<MessageOf<Type>> }[SessionMessage['type']];
+type Encoded<Message> = {
+  [Key in keyof Message as Key extends 'n' ? never : Key]: Message[Key] extends Buffer
+    ? string
+    : Message[Key];
+};
+
+/** How bytes are written in a message. */
+export function encodeBytes(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
+}
+
+/** Checks one message against the schema that is expected now. Throws BAD_MESSAGE, naming the field. */
+export function checkMessage<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const field = v.getDotPath(issue) ?? 'message';
+  throw errorOf('BAD_MESSAGE', `the peer's ${field} is not what the protocol allows`);
+}
+
+/** Checks a message of an open session. Throws BAD_MESSAGE. */
+export function checkSessionMessage(value: unknown): SessionMessage {
+  return checkMessage(SESSION_MESSAGE, value);
+}
