@@ -1,0 +1,106 @@
+#!/usr/bin/env node
+// Starts the command line. Plain JavaScript that Node 12 can read, because its first duty is to tell a person with an
+// old Node what is wrong; hence no `node:` specifiers, no `?.` and no `await` at the top.
+import { spawn } from 'child_process';
+import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeSync } from 'fs';
+import nodeModule from 'module';
+import { homedir } from 'os';
+import { dirname, join } from 'path';
+import { fileURLToPath, pathToFileURL } from 'url';
+
+const OLDEST_MAJOR = 24;
+const launcher = fileURLToPath(import.meta.url);
+const root = join(dirname(launcher), '..');
+
+if (Number(process.versions.node.split('.')[0]) < OLDEST_MAJOR) runOnPinnedNode();
+else if (process.argv.length === 3 && process.argv[2] === '--version') printVersion();
+else runCommandLine();
+
+/** The development dependency `node` lies in a checkout after `npm ci`; an installed package does not have it. */
+function runOnPinnedNode() {
+  const pinned = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  // A pinned Node that is itself too old must not start itself for ever.
+  if (!existsSync(pinned) || realpathSync(pinned) === realpathSync(process.execPath)) return refuse();
+  const child = spawn(pinned, [launcher].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  child.on('error', refuse);
+
+  const forward = (signal) => child.kill(signal);
+  // At a terminal, Ctrl-C reaches the whole process group: passing it on would count as a second Ctrl-C.
+  const interrupt = process.stdin.isTTY ? () => {} : forward;
+  const handlers = [
+    ['SIGINT', interrupt],
+    ['SIGQUIT', interrupt],
+    ['SIGTERM', forward],
+    ['SIGHUP', forward],
+    ['SIGUSR2', forward],
+  ];
+  if (process.platform === 'win32') handlers.splice(1, 4, ['SIGBREAK', interrupt], ['SIGHUP', interrupt]);
+  handlers.forEach((row) => process.on(row[0], row[1]));
+  child.on('exit', (status, signal) => {
+    handlers.forEach((row) => process.removeListener(row[0], row[1]));
+    if (signal === null) process.exitCode = status;
+    else process.kill(process.pid, signal);
+  });
+}
+
+function refuse() {
+  process.exitCode = 2;
+  writeSync(
+    2,
+    `localstream: this is Node.js ${process.versions.node}, which is too old: install Node.js ${OLDEST_MAJOR} or newer\n`,
+  );
+}
+
+/** Written at once, without `process.stdout`, whose set-up costs a tenth of the start. */
+function printVersion() {
+  writeSync(1, `${JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version}\n`);
+}
+
+function runCommandLine() {
+  hideExperimentalWarnings();
+  const folder = privateCacheFolder();
+  if (folder !== undefined) nodeModule.enableCompileCache(folder);
+  // A checkout runs its sources. A published package has none: Node strips no types below node_modules.
+  const source = join(root, 'src', 'cli', 'main.ts');
+  const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
+  import(pathToFileURL(entry).href)
+    .then((cli) => cli.main(process.argv.slice(2)))
+    .then((status) => {
+      process.exitCode = status;
+    });
+}
+
+/** What Node calls experimental (`node:sqlite` in 24) is our choice and no news to the person; all else is shown. */
+function hideExperimentalWarnings() {
+  const shown = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning') shown.forEach((listener) => listener.call(process, warning));
+  });
+}
+
+/**
+ * Where compiled code is kept between runs. Whoever can write there decides what the next run executes, so a folder
+ * that is not this user's alone is not used, and neither is one inside another user's (as under `sudo`).
+ */
+function privateCacheFolder() {
+  const base = cacheBase();
+  const folder = join(base, 'localstream');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return process.platform === 'win32' || [base, folder].every(isOurs) ? folder : undefined;
+  } catch (_) {
+    return undefined; // A home that cannot be written, or none: the start is slower, nothing else.
+  }
+}
+
+function isOurs(path) {
+  const status = statSync(path);
+  return status.uid === process.geteuid() && (status.mode & 0o022) === 0;
+}
+
+function cacheBase() {
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
+  if (process.platform === 'win32') return process.env.LOCALAPPDATA || join(homedir(), 'AppData', 'Local');
+  return process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+}
