@@ -18,7 +18,13 @@ else runCommandLine();
 
 /** The development dependency `node` lies in a checkout after `npm ci`; an installed package does not have it. */
 function runOnPinnedNode() {
-  const pinned = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  const pinned = join(
+    root,
+    'node_modules',
+    'node',
+    'bin',
+    process.platform === 'win32' ? 'node.exe' : 'node',
+  );
   // A pinned Node that is itself too old must not start itself for ever.
   if (!existsSync(pinned) || realpathSync(pinned) === realpathSync(process.execPath)) return refuse();
   const child = spawn(pinned, [launcher].concat(process.argv.slice(2)), { stdio: 'inherit' });
@@ -35,9 +41,9 @@ function runOnPinnedNode() {
     ['SIGUSR2', forward],
   ];
   if (process.platform === 'win32') handlers.splice(1, 4, ['SIGBREAK', interrupt], ['SIGHUP', interrupt]);
-  handlers.forEach((row) => process.on(row[0], row[1]));
+  for (const [signal, handler] of handlers) process.on(signal, handler);
   child.on('exit', (status, signal) => {
-    handlers.forEach((row) => process.removeListener(row[0], row[1]));
+    for (const [name, handler] of handlers) process.removeListener(name, handler);
     if (signal === null) process.exitCode = status;
     else process.kill(process.pid, signal);
   });
@@ -75,7 +81,8 @@ function hideExperimentalWarnings() {
   const shown = process.listeners('warning');
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
-    if (warning.name !== 'ExperimentalWarning') shown.forEach((listener) => listener.call(process, warning));
+    if (warning.name === 'ExperimentalWarning') return;
+    for (const listener of shown) listener.call(process, warning);
   });
 }
 
