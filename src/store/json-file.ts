@@ -5,6 +5,7 @@ import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { removeLeftovers, replaceFile, versionOfFile } from './atomic-file.ts';
 import { type HeldLock, withFileLock } from './file-lock.ts';
 import { ensurePrivateFolder, unusable } from './home.ts';
+import { jsonText } from './json-text.ts';
 
 /** Told to the person, in one line, when something is wrong that does not stop the work. */
 export type Warn = (message: string) => void;
@@ -85,7 +86,7 @@ export class JsonFile<T extends object> {
 
   #write(value: T): string {
     const { version } = this.#options;
-    return `${JSON.stringify(version === undefined ? value : { version, ...value }, null, 1)}\n`;
+    return `${jsonText(version === undefined ? value : { version, ...value }, 1)}\n`;
   }
 
   async #change(

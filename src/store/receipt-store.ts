@@ -1,0 +1,304 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import type { Settings } from '../config.ts';
+import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
+import { systemCode } from '../errors.ts';
+import { syncFolder } from './atomic-file.ts';
+import { ensurePrivateFolder, type Home, unusable } from './home.ts';
+import { jsonText } from './json-text.ts';
+
+/** What is gathered before it is written, in characters. */
+const BATCH = 64 * 1024;
+/** A line above this is damage: reading it on would exhaust the memory. */
+const MOST_LINE = 32 * 1024 * 1024;
+const DAY = 86_400_000;
+
+const count = v.pipe(v.number(), v.minValue(0));
+const date = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => new Date(text)),
+);
+const fingerprint = v.custom<Fingerprint>(isFingerprint);
+
+const START = v.object({
+  line: v.literal('start'),
+  version: v.literal(1),
+  transferId: v.string(),
+  direction: v.picklist(['send', 'receive']),
+  peer: v.object({ fingerprint, name: v.string() }),
+  started: date,
+});
+const FILE = v.object({
+  line: v.literal('file'),
+  path: v.string(),
+  outcome: v.picklist(['committed', 'same', 'skipped', 'failed']),
+  size: count,
+  digest: v.optional(v.string()),
+  code: v.optional(v.string()),
+  reason: v.optional(v.string()),
+  savedAs: v.optional(v.string()),
+});
+const SIGNED = v.object({
+  line: v.literal('signed'),
+  /** The exact bytes that were signed, base64. */
+  body: v.string(),
+  /** Base64. */
+  signature: v.string(),
+  signedBy: fingerprint,
+});
+const END = v.object({
+  line: v.literal('end'),
+  ended: date,
+  code: v.string(),
+  files: count,
+  failed: count,
+  skipped: count,
+  bytes: count,
+  bytesMoved: count,
+  seconds: count,
+  digest: v.string(),
+});
+const LINE = v.variant('line', [START, FILE, SIGNED, END]);
+
+/** One line of a stored receipt: `start`, a `file` for each, `signed` where there is a signature, and `end`. */
+export type ReceiptLine = v.InferOutput<typeof LINE>;
+/** A line that can't be read, by its number from 1: the file was cut short or damaged. */
+export interface DamagedLine {
+  readonly line: 'damaged';
+  readonly number: number;
+}
+type Content<Kind extends ReceiptLine['line']> = Readonly<
+  Omit<Extract<ReceiptLine, { line: Kind }>, 'line' | 'version'>
+>;
+
+/** What a receipt begins with. */
+export type ReceiptStart = Content<'start'>;
+/** What became of one file; `digest` is hex BLAKE3. */
+export type ReceiptFile = Content<'file'>;
+/** A signature, with the exact bytes that it is over. */
+export type ReceiptSignature = Content<'signed'>;
+/** How a transfer ended, in all. */
+export type ReceiptEnd = Content<'end'>;
+
+/** A stored receipt in short. `end` is undefined while the transfer runs, or when its process died. */
+export interface ReceiptSummary extends ReceiptStart {
+  /** Its file's name, for {@link ReceiptStore.read}. */
+  readonly name: string;
+  readonly end: ReceiptEnd | undefined;
+}
+
+const NAME = /^\d{8}T\d{9}Z-[\w-]{1,64}-(?:send|receive)-[0-9a-f]{8}\.ndjson$/;
+
+/**
+ * The receipts of all transfers, one file of lines each: a million outcomes are written and read in small memory, and
+ * what a killed process wrote stays readable.
+ */
+export class ReceiptStore {
+  readonly #folder: string;
+  readonly #bounds: Settings['receipts'];
+
+  constructor(home: Home, bounds: Settings['receipts']) {
+    this.#folder = home.receipts;
+    this.#bounds = bounds;
+  }
+
+  /**
+   * Begins the receipt of a transfer.
+   * @throws STATE when it can't be written.
+   */
+  async create(start: ReceiptStart): Promise<ReceiptWriter> {
+    ensurePrivateFolder(this.#folder);
+    const time = start.started.toISOString().replaceAll(/[-:.]/g, '');
+    const id = start.transferId.replaceAll(/[^\w-]/g, '_').slice(0, 64) || '_';
+    const name = `${time}-${id}-${start.direction}-${randomBytes(4).toString('hex')}.ndjson`;
+    const path = join(this.#folder, name);
+    try {
+      const handle = await open(path, 'wx', 0o600);
+      await this.#prune();
+      return new ReceiptWriter(handle, path, start);
+    } catch (error) {
+      throw unusable(path, error);
+    }
+  }
+
+  /** The names of all receipts, newest first. */
+  async names(): Promise<string[]> {
+    try {
+      return (await readdir(this.#folder))
+        .filter((name) => NAME.test(name))
+        .sort()
+        .reverse();
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return [];
+      throw unusable(this.#folder, error);
+    }
+  }
+
+  /** All receipts in short, newest first; what is damaged at its start is left out. */
+  async *list(filter: { readonly since?: Date } = {}): AsyncGenerator<ReceiptSummary, void> {
+    for (const name of await this.names()) {
+      const summary = await this.#summary(name).catch((error) => {
+        // Another process has just removed it.
+        if (systemCode(error) === 'ENOENT') return undefined;
+        throw unusable(join(this.#folder, name), error);
+      });
+      if (summary === undefined) continue;
+      if (filter.since !== undefined && summary.started < filter.since) return;
+      yield summary;
+    }
+  }
+
+  /**
+   * The lines of one receipt, in small memory.
+   * @throws STATE when there is none of this name or it can't be read.
+   */
+  async *read(name: string): AsyncGenerator<ReceiptLine | DamagedLine, void> {
+    const path = join(this.#folder, name);
+    if (!NAME.test(name)) throw unusable(path, undefined, 'that is not the name of a receipt');
+    let number = 0;
+    try {
+      for await (const text of linesOf(path)) {
+        number += 1;
+        yield parseLine(text) ?? { line: 'damaged', number };
+      }
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      throw unusable(path, error);
+    }
+  }
+
+  async #summary(name: string): Promise<ReceiptSummary | undefined> {
+    const handle = await open(join(this.#folder, name), 'r');
+    try {
+      const { size } = await handle.stat();
+      const [head] = (await readAt(handle, 0, BATCH)).split('\n', 1);
+      const start = parseLine(head ?? '');
+      if (start?.line !== 'start') return undefined;
+      const tail = (await readAt(handle, Math.max(0, size - BATCH), BATCH)).trimEnd();
+      const last = parseLine(tail.slice(tail.lastIndexOf('\n') + 1));
+      const { line: _, version: __, ...beginning } = start;
+      if (last?.line !== 'end') return { ...beginning, name, end: undefined };
+      const { line: ___, ...end } = last;
+      return { ...beginning, name, end };
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Removes what is beyond the bounds. The newest stay, so a receipt that is being written is safe. */
+  async #prune(): Promise<void> {
+    const oldest = new Date(Date.now() - this.#bounds.maxDays * DAY).toISOString().replaceAll(/[-:.]/g, '');
+    const names = await this.names();
+    const surplus = names.filter((name, index) => index >= this.#bounds.keep || name < oldest);
+    for (const name of surplus) await unlink(join(this.#folder, name)).catch(() => {});
+  }
+}
+
+/** Writes one receipt; {@link ReceiptWriter.finish} completes it. */
+export class ReceiptWriter implements AsyncDisposable {
+  readonly #handle: FileHandle;
+  readonly path: string;
+  #pending: string;
+  #closed = false;
+
+  /** @internal See {@link ReceiptStore.create}. */
+  constructor(handle: FileHandle, path: string, start: ReceiptStart) {
+    this.#handle = handle;
+    this.path = path;
+    this.#pending = textOf({ line: 'start', version: 1, ...start });
+  }
+
+  /**
+   * Adds what became of one file. To be awaited, one after the other: that is what bounds the memory.
+   * @throws STATE when it can't be written.
+   */
+  async file(outcome: ReceiptFile): Promise<void> {
+    this.#pending += textOf({ line: 'file', ...outcome });
+    if (this.#pending.length >= BATCH) await this.#write();
+  }
+
+  /**
+   * Completes the receipt and brings it to the disk.
+   * @throws STATE when it can't be written.
+   */
+  async finish(end: ReceiptEnd, signature?: ReceiptSignature): Promise<void> {
+    if (signature !== undefined) this.#pending += textOf({ line: 'signed', ...signature });
+    this.#pending += textOf({ line: 'end', ...end });
+    await this.#write();
+    try {
+      await this.#handle.datasync();
+      await syncFolder(join(this.path, '..'));
+    } catch (error) {
+      throw unusable(this.path, error);
+    } finally {
+      await this.close();
+    }
+  }
+
+  /** Closes the file as it is; without {@link finish} it shows as cut short. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      if (this.#pending !== '') await this.#handle.appendFile(this.#pending);
+    } catch {
+      // What is missing shows as a receipt without an end.
+    } finally {
+      await this.#handle.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #write(): Promise<void> {
+    const text = this.#pending;
+    this.#pending = '';
+    try {
+      await this.#handle.appendFile(text);
+    } catch (error) {
+      throw unusable(this.path, error);
+    }
+  }
+}
+
+function textOf(line: ReceiptLine): string {
+  return `${jsonText(line)}\n`;
+}
+
+function parseLine(text: string): ReceiptLine | undefined {
+  try {
+    const result = v.safeParse(LINE, JSON.parse(text));
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readAt(handle: FileHandle, position: number, length: number): Promise<string> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, position);
+  return buffer.toString('utf8', 0, bytesRead);
+}
+
+/** The lines of a file; one that is too long comes as an empty text, which is damage as well. */
+async function* linesOf(path: string): AsyncGenerator<string, void> {
+  let rest: string[] = [];
+  let length = 0;
+  for await (const chunk of createReadStream(path, { encoding: 'utf8' })) {
+    const [first = '', ...others] = String(chunk).split('\n');
+    length += first.length;
+    if (length <= MOST_LINE) rest.push(first);
+    for (const next of others) {
+      yield length <= MOST_LINE ? rest.join('') : '';
+      rest = [next];
+      length = next.length;
+    }
+  }
+  if (length > 0) yield length <= MOST_LINE ? rest.join('') : '';
+}

@@ -1,0 +1,297 @@
+import { randomBytes } from 'node:crypto';
+import * as v from 'valibot';
+import type { Settings } from '../config.ts';
+import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
+import { systemCode } from '../errors.ts';
+import type { Home } from './home.ts';
+import { JsonFile, type Warn } from './json-file.ts';
+
+/** At most one write in this time, in milliseconds: a busy server would otherwise sync the disk for each file. */
+const WRITE_STEP = 1000;
+/** The file is read and written as a whole, so it has a bound in bytes as well. */
+const MOST_BYTES = 4 * 1024 * 1024;
+/** Characters that are kept of a text from a peer. */
+const MOST_CHARACTERS = 256;
+
+const date = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => new Date(text)),
+);
+const count = v.pipe(v.number(), v.minValue(0));
+const moved = v.object({ files: count, bytes: count });
+
+const TRANSFER = v.object({
+  id: v.string(),
+  direction: v.picklist(['send', 'receive']),
+  at: date,
+  /** The first of them; `files` is how many there were. */
+  paths: v.array(v.string()),
+  files: count,
+  bytes: count,
+  digest: v.nullable(v.string()),
+  code: v.string(),
+});
+
+const SESSION = v.object({
+  id: v.string(),
+  role: v.picklist(['server', 'client']),
+  peer: v.object({
+    fingerprint: v.custom<Fingerprint>(isFingerprint),
+    name: v.string(),
+    trusted: v.boolean(),
+  }),
+  user: v.nullable(v.string()),
+  address: v.string(),
+  port: v.number(),
+  /** The port of ours that was dialled; null where we dialled. */
+  listener: v.nullable(v.number()),
+  pid: v.number(),
+  started: date,
+  /** When something was last noted. */
+  touched: date,
+  sent: moved,
+  received: moved,
+  /** The last ones. */
+  transfers: v.array(TRANSFER),
+  end: v.nullable(v.object({ at: date, code: v.string(), reason: v.nullable(v.string()) })),
+});
+
+const SCHEMA = v.object({ sessions: v.array(SESSION) });
+type Content = v.InferOutput<typeof SCHEMA>;
+type MutableRecord = v.InferOutput<typeof SESSION>;
+
+/** One connection in the history. `role` is this machine's; `code` of its end is `OK` or an error code. */
+export type SessionRecord = Readonly<MutableRecord>;
+/** One transfer in the history of a session. */
+export type SessionTransfer = Readonly<v.InferOutput<typeof TRANSFER>>;
+
+/** Who is connected, for {@link SessionStore.begin}. */
+export interface SessionBeginning extends Pick<SessionRecord, 'role' | 'peer' | 'address' | 'port'> {
+  /** The session's id, hex; a random one when absent. Never its secret. */
+  readonly id?: string;
+  readonly user?: string;
+  readonly listener?: number;
+}
+
+/** What crossed, for {@link SessionStore.transfer}. */
+export interface SessionCrossing extends Omit<SessionTransfer, 'at' | 'digest' | 'paths'> {
+  readonly paths: Iterable<string>;
+  readonly digest?: string | undefined;
+}
+
+/**
+ * The history of connections: who, from where, when, what crossed and how it ended. Notes are kept in memory and
+ * written at most once a second; several processes may write at once. A history that can't be written is told to
+ * `warn` and never disturbs a transfer.
+ */
+export class SessionStore implements AsyncDisposable {
+  readonly #file: JsonFile<Content>;
+  readonly #bounds: Settings['sessions'];
+  readonly #warn: Warn | undefined;
+  /** The sessions of this process that run, or whose end is not written yet. */
+  readonly #own = new Map<string, MutableRecord>();
+  readonly #unwritten = new Set<string>();
+  #lastWrite = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #failed = false;
+
+  constructor(home: Home, bounds: Settings['sessions'], warn?: Warn) {
+    this.#bounds = bounds;
+    this.#warn = warn;
+    this.#file = new JsonFile({
+      path: home.sessionsFile,
+      version: 1,
+      schema: SCHEMA,
+      empty: () => ({ sessions: [] }),
+      ...(warn === undefined ? {} : { warn }),
+    });
+  }
+
+  /**
+   * Notes a connection.
+   * @returns the id by which the other methods know it.
+   */
+  begin(beginning: SessionBeginning): string {
+    const id = beginning.id ?? randomBytes(16).toString('hex');
+    const { role, peer, address, port } = beginning;
+    const started = new Date();
+    this.#own.set(id, {
+      id,
+      role,
+      peer: { fingerprint: peer.fingerprint, name: cut(peer.name), trusted: peer.trusted },
+      user: beginning.user === undefined ? null : cut(beginning.user),
+      address: cut(address),
+      port,
+      listener: beginning.listener ?? null,
+      pid: process.pid,
+      started,
+      touched: started,
+      sent: { files: 0, bytes: 0 },
+      received: { files: 0, bytes: 0 },
+      transfers: [],
+      end: null,
+    });
+    this.#note(id);
+    return id;
+  }
+
+  /** Notes that a transfer ended. Does nothing for a session that is not under way here. */
+  transfer(sessionId: string, crossing: SessionCrossing): void {
+    const session = this.#own.get(sessionId);
+    if (session === undefined || session.end !== null) return;
+    const paths: string[] = [];
+    for (const path of crossing.paths) {
+      if (paths.length >= this.#bounds.paths) break;
+      paths.push(cut(path));
+    }
+    const { id, direction, files, bytes, code, digest = null } = crossing;
+    session.transfers.push({ id, direction, at: new Date(), paths, files, bytes, digest, code });
+    if (session.transfers.length > this.#bounds.transfers) session.transfers.shift();
+    const total = direction === 'send' ? session.sent : session.received;
+    total.files += files;
+    total.bytes += bytes;
+    this.#note(sessionId);
+  }
+
+  /** Notes how a session ended. Does nothing for one that is not under way here. */
+  end(sessionId: string, outcome: { readonly code: string; readonly reason?: string }): void {
+    const session = this.#own.get(sessionId);
+    if (session === undefined || session.end !== null) return;
+    session.end = {
+      at: new Date(),
+      code: outcome.code,
+      reason: outcome.reason === undefined ? null : cut(outcome.reason),
+    };
+    this.#note(sessionId);
+  }
+
+  /**
+   * The history, newest first, with what is not written yet. A session whose process has died without an end shows
+   * as `LOST`.
+   */
+  async list(filter: { readonly since?: Date } = {}): Promise<SessionRecord[]> {
+    const { sessions } = await this.#file.read();
+    const since = filter.since?.getTime() ?? Number.NEGATIVE_INFINITY;
+    const all = new Map(sessions.map((session) => [session.id, session]));
+    for (const [id, session] of this.#own) all.set(id, structuredClone(session));
+    return [...all.values()]
+      .filter((session) => session.touched.getTime() >= since)
+      .sort((a, b) => b.started.getTime() - a.started.getTime())
+      .map((session) => (session.end === null && !isAlive(session.pid) ? asLost(session) : session));
+  }
+
+  /**
+   * Removes sessions from the history: those of `ids`, or all that have ended.
+   * @returns how many there were.
+   */
+  async forget(ids?: Iterable<string>): Promise<number> {
+    await this.flush();
+    const chosen = ids === undefined ? undefined : new Set(ids);
+    const isChosen = (session: SessionRecord) =>
+      chosen === undefined ? session.end !== null || !isAlive(session.pid) : chosen.has(session.id);
+    let removed = 0;
+    await this.#file.update(({ sessions }) => {
+      const kept = sessions.filter((session) => !isChosen(session));
+      removed = sessions.length - kept.length;
+      return removed === 0 ? undefined : { sessions: kept };
+    });
+    for (const session of this.#own.values()) if (isChosen(session)) this.#own.delete(session.id);
+    return removed;
+  }
+
+  /** Writes what is not written yet. Never rejects. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  /** Writes what is not written yet; sessions that still run are noted as ended by the program. */
+  async close(): Promise<void> {
+    for (const id of [...this.#own.keys()]) this.end(id, { code: 'CLOSED', reason: 'the program ended' });
+    await this.flush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #note(id: string): void {
+    const session = this.#own.get(id);
+    if (session !== undefined) session.touched = new Date();
+    this.#unwritten.add(id);
+    const wait = Math.max(0, this.#lastWrite + WRITE_STEP - performance.now());
+    // It does not keep the process alive: whoever opened the store closes it.
+    this.#timer ??= setTimeout(() => void this.flush(), wait).unref();
+  }
+
+  async #write(): Promise<void> {
+    if (this.#unwritten.size === 0) return;
+    const ids = [...this.#unwritten];
+    this.#unwritten.clear();
+    // Copied now: they change while the lock is waited for.
+    const records = ids.flatMap((id) => structuredClone(this.#own.get(id)) ?? []);
+    try {
+      await this.#file.update(({ sessions }) => {
+        const all = new Map(sessions.map((session) => [session.id, session]));
+        for (const record of records) all.set(record.id, record);
+        return { sessions: this.#bounded([...all.values()]) };
+      });
+      for (const record of records) if (record.end !== null) this.#own.delete(record.id);
+      this.#failed = false;
+    } catch (error) {
+      for (const id of ids) this.#unwritten.add(id);
+      this.#dropOldest();
+      if (!this.#failed)
+        this.#warn?.(`the history can't be written: ${error instanceof Error ? error.message : error}`);
+      this.#failed = true;
+    }
+    this.#lastWrite = performance.now();
+  }
+
+  /** The latest sessions, as many as the bounds allow, in the order of their start. */
+  #bounded(sessions: MutableRecord[]): MutableRecord[] {
+    const latest = sessions
+      .sort((a, b) => b.touched.getTime() - a.touched.getTime())
+      .slice(0, this.#bounds.keep);
+    let bytes = 0;
+    const kept = latest.filter((session) => {
+      bytes += JSON.stringify(session).length * 2;
+      return bytes <= MOST_BYTES;
+    });
+    return kept.sort((a, b) => a.started.getTime() - b.started.getTime());
+  }
+
+  /** While nothing can be written, what waits in memory stays bounded. */
+  #dropOldest(): void {
+    for (const [id, session] of this.#own) {
+      if (this.#own.size <= this.#bounds.keep) return;
+      if (session.end === null) continue;
+      this.#own.delete(id);
+      this.#unwritten.delete(id);
+    }
+  }
+}
+
+function cut(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 1)}…` : text;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === 'EPERM';
+  }
+}
+
+function asLost(session: SessionRecord): SessionRecord {
+  return {
+    ...session,
+    end: { at: session.touched, code: 'LOST', reason: 'the program ended without saying so' },
+  };
+}
