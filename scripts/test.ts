@@ -1,0 +1,62 @@
+/**
+ * Runs the suite and ends with the line `N passed, N failed`. Arguments choose the files whose path contains one of them.
+ * With `CI=true` a skipped test counts as failed: there, everything has to run.
+ */
+import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { provideTestPrograms } from './system-packages.ts';
+
+/** A guard against a hang, far above what any test takes. */
+const LONGEST_TEST_MILLISECONDS = 600_000;
+
+const root = join(import.meta.dirname, '..');
+const inCi = process.env['CI'] === 'true';
+const wanted = process.argv.slice(2);
+const files = globSync('test/**/*.test.ts', { cwd: root })
+  .sort()
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part.replace(/^\.\//, ''))));
+
+provideTestPrograms((line) => console.log(line));
+// Settings of the person who runs the tests would change what they see.
+for (const name of Object.keys(process.env)) if (name.startsWith('LOCALSTREAM_')) delete process.env[name];
+
+let passed = 0;
+let failed = 0;
+const skipped: string[] = [];
+
+if (files.length === 0) {
+  finish();
+} else {
+  const stream = run({
+    cwd: root,
+    files,
+    concurrency: Math.min(4, Math.max(2, availableParallelism())),
+    timeout: LONGEST_TEST_MILLISECONDS,
+  });
+  stream.on('test:pass', ({ name, file, details, skip, todo }) => {
+    if (details.type === 'suite') return;
+    const reason = skip ?? todo;
+    if (reason === undefined || reason === false) passed += 1;
+    else skipped.push(`${file ?? ''}: ${name}${typeof reason === 'string' ? ` (${reason})` : ''}`);
+  });
+  stream.on('test:fail', ({ details }) => {
+    if (details.type !== 'suite') failed += 1;
+  });
+  const report = stream.compose(spec());
+  report.on('end', finish);
+  report.pipe(process.stdout, { end: false });
+}
+
+function finish(): void {
+  if (skipped.length > 0) {
+    console.log(inCi ? '\nskipped, which counts as failed here:' : '\nskipped:');
+    for (const line of skipped) console.log(`  ${line}`);
+    if (inCi) failed += skipped.length;
+  }
+  if (passed + failed === 0) console.log('no test ran');
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
