@@ -8,7 +8,7 @@ import { parseSync, Visitor } from 'oxc-parser';
 
 /** Lowest first. Layers of one rank may not import each other. A name ending in `.ts` is a file of `src` itself. */
 const RANKS: readonly (readonly string[])[] = [
-  ['errors.ts', 'config.ts'],
+  ['errors.ts', 'settings.ts', 'config.ts'],
   ['crypto'],
   ['protocol'],
   ['net', 'transfer', 'store', 'auth', 'discovery'],

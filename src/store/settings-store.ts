@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { type Configuration, checkSetting, settingKey, settleSettings } from '../config.ts';
+import { type Configuration, settleSettings } from '../config.ts';
+import { checkSetting, settingKey } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type Warn } from './json-file.ts';
 

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
-import { cleanName } from '../config.ts';
 import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { errorOf } from '../errors.ts';
+import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type Warn } from './json-file.ts';
 

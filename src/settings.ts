@@ -1,0 +1,272 @@
+/**
+ * The settings that exist: one table of what each may be and what it is for. The defaults are in
+ * `config/default.json`, the layers in `config.ts`.
+ */
+import { distance } from 'fastest-levenshtein';
+import * as v from 'valibot';
+import defaults from '../config/default.json' with { type: 'json' };
+import { errorOf } from './errors.ts';
+
+/** Unit of a setting: decides how its text form is read (`64K`, `5s`). */
+export type SettingUnit = 'count' | 'bytes' | 'milliseconds' | 'text';
+
+interface Rule<T> {
+  readonly schema: v.GenericSchema<unknown, T>;
+  readonly unit: SettingUnit;
+  /** What is allowed, as the end of the sentence "… must be …". */
+  readonly allowed: string;
+}
+
+interface Row<T> extends Rule<T> {
+  readonly about: string;
+}
+
+/** Longest delay that a Node.js timer takes; above it, it would fire at once. */
+const LONGEST_TIMER = 2_147_483_647;
+const MOST_BYTES = Number.MAX_SAFE_INTEGER;
+
+/** Longest device name in bytes of UTF-8: a DNS label, since the name is also what mDNS announces. */
+export const NAME_BYTES = 63;
+
+const NOUN = { count: 'a whole number', bytes: 'bytes', milliseconds: 'milliseconds', text: 'a text' };
+
+function whole(unit: SettingUnit, least: number, most: number): Rule<number> {
+  const schema = v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
+  const range = most === MOST_BYTES ? `${least} or more` : `from ${least} to ${most}`;
+  return { schema, unit, allowed: `${NOUN[unit]}, ${range}` };
+}
+
+function choice<const T extends readonly [string, ...string[]]>(...options: T): Rule<T[number]> {
+  return { schema: v.picklist(options), unit: 'text', allowed: `one of ${options.join(', ')}` };
+}
+
+function orNull<T>(rule: Rule<T>, meaning: string): Rule<T | null> {
+  return { ...rule, schema: v.nullable(rule.schema), allowed: `${rule.allowed}, or null: ${meaning}` };
+}
+
+const NAME_RULE: Rule<string> = {
+  schema: v.pipe(
+    v.string(),
+    v.check((text) => text !== '' && cleanName(text) === text),
+  ),
+  unit: 'text',
+  allowed: `1 to ${NAME_BYTES} bytes of text without control characters or outer spaces`,
+};
+
+function row<T>(rule: Rule<T>, about: string): Row<T> {
+  return { ...rule, about };
+}
+
+const ROWS = {
+  name: row(orNull(NAME_RULE, "the host's name"), 'the name by which other people see this device'),
+  port: row(whole('count', 1, 65535), 'the port that is opened and dialled where none is given'),
+  maxConnections: row(whole('count', 1, 10_000), 'peers that a listener lets in at once'),
+  chunk: row(whole('bytes', 1024, 4_194_304), 'plaintext of one data frame'),
+  lanes: row(
+    orNull(whole('count', 1, 16), 'by round trip'),
+    'connections that carry the bytes of one transfer',
+  ),
+  limit: row(orNull(whole('bytes', 1, MOST_BYTES), 'no limit'), 'bytes a second that a transfer may use'),
+  existing: row(
+    choice('fail', 'overwrite', 'skip', 'rename', 'update'),
+    'what happens to a target that exists',
+  ),
+  freeSpaceReserve: row(whole('bytes', 0, MOST_BYTES), 'free space that a transfer leaves on the disk'),
+  receiptFiles: row(whole('count', 1, 1_000_000), 'files that a receipt lists one by one, failures first'),
+  retryFor: row(whole('milliseconds', 0, LONGEST_TIMER), 'how long a lost connection is dialled again'),
+  workers: row(
+    orNull(whole('count', 1, 256), 'cores less one, at least 2'),
+    'threads that read, hash and write files',
+  ),
+  color: row(choice('auto', 'always', 'never'), 'colour in the terminal'),
+  handshakeTimeout: row(whole('milliseconds', 100, 600_000), 'time that a peer has to prove itself'),
+  decisionTimeout: row(
+    whole('milliseconds', 1000, 86_400_000),
+    'time that a person has to answer a question',
+  ),
+  'keepAlive.interval': row(whole('milliseconds', 100, 3_600_000), 'pause after which a quiet peer is asked'),
+  'keepAlive.silence': row(
+    whole('milliseconds', 200, 7_200_000),
+    'silence after which a peer counts as lost',
+  ),
+  'strangers.handshakes': row(whole('count', 1, 100_000), 'unproven connections at once, of all addresses'),
+  'strangers.handshakesPerAddress': row(
+    whole('count', 1, 100_000),
+    'unproven connections at once, of one address',
+  ),
+  'strangers.perSecond': row(whole('count', 1, 100_000), 'new connections a second, of all addresses'),
+  'strangers.perSecondPerAddress': row(
+    whole('count', 1, 100_000),
+    'new connections a second, of one address',
+  ),
+  'strangers.decryptions': row(whole('count', 1, 256), 'RSA decryptions for unproven peers at once'),
+  'lane.maxRecords': row(whole('count', 16, 16_777_216), 'TLS records after which a connection is replaced'),
+  'sessions.keep': row(whole('count', 1, 100_000), 'sessions that the history holds'),
+  'sessions.transfers': row(whole('count', 1, 1000), 'transfers that the history lists of one session'),
+  'sessions.paths': row(whole('count', 0, 1000), 'paths that the history lists of one transfer'),
+  'receipts.keep': row(whole('count', 1, 1_000_000), 'receipts that are kept'),
+  'receipts.maxDays': row(whole('count', 1, 36_500), 'days that a receipt is kept'),
+  'log.maxBytes': row(whole('bytes', 4096, 1_073_741_824), 'size at which the error log is rotated'),
+  'log.keep': row(whole('count', 1, 1000), 'rotated error logs that are kept'),
+} satisfies Record<keyof typeof defaults, Row<unknown>>;
+
+/** The full name of a setting, as it is written in files, in `config set` and in the documents. */
+export type SettingKey = keyof typeof ROWS;
+
+type Resolved = { name: string; workers: number };
+type Value<K extends SettingKey> = K extends keyof Resolved
+  ? Resolved[K]
+  : v.InferOutput<(typeof ROWS)[K]['schema']>;
+type Group<K extends string> = K extends `${infer G}.${string}` ? G : never;
+
+/**
+ * All settings, two levels deep (`settings.port`, `settings.keepAlive.silence`). Times are milliseconds, sizes bytes.
+ * `name` and `workers` are filled in where they are left to this machine.
+ */
+export type Settings = {
+  readonly [K in SettingKey as K extends `${string}.${string}` ? never : K]: Value<K>;
+} & {
+  readonly [G in Group<SettingKey>]: {
+    readonly [K in SettingKey as K extends `${G}.${infer R}` ? R : never]: Value<K>;
+  };
+};
+
+/** One setting as the documents and `config list` show it. */
+export interface SettingDescription {
+  readonly key: SettingKey;
+  readonly default: string | number | null;
+  readonly allowed: string;
+  readonly about: string;
+  readonly unit: SettingUnit;
+  /** Its environment variable. */
+  readonly variable: string;
+}
+
+/** What the environment variable of every setting begins with. */
+export const VARIABLE_PREFIX = 'LOCALSTREAM_';
+
+function isSettingKey(key: string): key is SettingKey {
+  return Object.hasOwn(ROWS, key);
+}
+
+/** The names of all settings. */
+export const settingKeys: readonly SettingKey[] = Object.keys(ROWS).filter(isSettingKey);
+
+/** The environment variable of a setting. */
+export function variableOf(key: SettingKey): string {
+  return VARIABLE_PREFIX + key.replace(/[A-Z]/g, '_$&').replace('.', '_').toUpperCase();
+}
+
+/** The default of a setting, as `config/default.json` has it. */
+export function defaultOf(key: SettingKey): string | number | null {
+  return defaults[key];
+}
+
+/** Describes every setting, in the order of `config/default.json`. */
+export function describeSettings(): SettingDescription[] {
+  return settingKeys.map((key) => {
+    const { allowed, about, unit } = ROWS[key];
+    return { key, default: defaultOf(key), allowed, about, unit, variable: variableOf(key) };
+  });
+}
+
+/** A word that is longer is no slip of the fingers, and comparing it would take long. */
+const LONGEST_WORD = 64;
+
+/** The candidate that a mistyped word most likely meant, or undefined when none is close. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
+  let best: string | undefined;
+  // A third of the letters wrong is still a slip of the fingers; more is another word.
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const steps = distance(word.toLowerCase(), candidate.toLowerCase());
+    if (steps < least) [best, least] = [candidate, steps];
+  }
+  return best;
+}
+
+/** The words ` (did you mean …?)`, or nothing when no candidate is close. */
+export function didYouMean(word: string, candidates: Iterable<string>): string {
+  const meant = nearest(word, candidates);
+  return meant === undefined ? '' : ` (did you mean ${meant}?)`;
+}
+
+/**
+ * Checks that a name is one of a setting.
+ * @throws BAD_SETTING, with the nearest name that exists.
+ */
+export function settingKey(key: string): SettingKey {
+  if (isSettingKey(key)) return key;
+  throw errorOf('BAD_SETTING', `there is no setting ${quote(key)}${didYouMean(key, settingKeys)}`);
+}
+
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+const FACTORS: Readonly<Record<string, ReadonlyMap<string, number>>> = {
+  bytes: new Map([
+    ['', 1],
+    ['k', 1024],
+    ['m', 1024 ** 2],
+    ['g', 1024 ** 3],
+    ['t', 1024 ** 4],
+  ]),
+  milliseconds: new Map([
+    ['', 1],
+    ['ms', 1],
+    ['s', 1000],
+    ['m', 60_000],
+    ['min', 60_000],
+    ['h', 3_600_000],
+  ]),
+  count: new Map([['', 1]]),
+};
+
+function fromText(key: SettingKey, text: string): unknown {
+  const { unit, schema } = ROWS[key];
+  const word = text.trim();
+  if (['null', 'none', 'auto'].includes(word) && v.is(schema, null)) return null;
+  if (unit === 'text') return text;
+  const [, digits, suffix = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(word) ?? [];
+  const bare = unit === 'bytes' ? suffix.toLowerCase().replace(/i?b$/, '') : suffix.toLowerCase();
+  const factor = FACTORS[unit]?.get(bare);
+  return digits === undefined || factor === undefined ? text : Number(digits) * factor;
+}
+
+/**
+ * Checks one value; a text is read as the command line and the environment write it (`64K`, `5s`, `auto`).
+ * @throws BAD_SETTING, naming what is allowed.
+ */
+export function checkSetting(key: SettingKey, value: unknown, place?: string): string | number | null {
+  const result = v.safeParse(ROWS[key].schema, typeof value === 'string' ? fromText(key, value) : value);
+  if (result.success) return result.output;
+  const where = place === undefined ? '' : ` in ${place}`;
+  throw errorOf('BAD_SETTING', `${key} can't be ${quote(value)}${where}`, {
+    hint: `it must be ${ROWS[key].allowed}`,
+  });
+}
+
+/**
+ * A name fit to be shown and announced: NFC, no control or direction characters, one line, at most
+ * {@link NAME_BYTES} bytes, cut between characters. May be empty.
+ */
+export function cleanName(text: string): string {
+  const shown = text
+    .slice(0, 1024)
+    .toWellFormed()
+    .normalize('NFC')
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
+    .replace(/\s+/gu, ' ')
+    .trim();
+  let end = 0;
+  let bytes = 0;
+  for (const { segment } of new Intl.Segmenter('en').segment(shown)) {
+    bytes += Buffer.byteLength(segment);
+    if (bytes > NAME_BYTES) break;
+    end += segment.length;
+  }
+  return shown.slice(0, end).trim();
+}
