@@ -1,0 +1,124 @@
+/** What a transfer starts from on the sending side: one file or folder, held so that its path can't lead elsewhere later. */
+import * as fs from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
+import type { EntryStat } from './entry-stat.ts';
+import { Folder } from './folder.ts';
+import { FolderStack } from './folder-stack.ts';
+import { checkName, decodeName, fsPath, type SafeName, type SafePath } from './name.ts';
+import { SourceFile } from './source-file.ts';
+import { attempt, failedWith } from './system-error.ts';
+
+/** See the head of this file. Paths of a root start with its {@link name}. */
+export class SourceRoot {
+  /** What it is called at the other side. */
+  readonly name: SafeName;
+  /** What it was when it was found. */
+  readonly stat: EntryStat;
+  readonly #parent: Folder;
+  readonly #leaf: SafeName | undefined;
+  #folder: Folder | undefined;
+  #stack: FolderStack | undefined;
+
+  private constructor(parent: Folder, leaf: SafeName | undefined, name: SafeName) {
+    this.name = name;
+    this.#parent = parent;
+    this.#leaf = leaf;
+    try {
+      this.stat = leaf === undefined ? parent.statSelf() : parent.stat(leaf);
+      if (this.stat.type === 'folder') this.#folder = leaf === undefined ? parent : parent.child(leaf);
+    } catch (error) {
+      parent.close();
+      throw error;
+    }
+    if (this.#folder !== undefined) this.#stack = new FolderStack(this.#folder);
+  }
+
+  /**
+   * Something that the user of this machine named. A link at its end, or on the way, is followed once, now; the name is
+   * the link's.
+   *
+   * @throws NOT_FOUND, UNREADABLE, NOT_A_FILE for a pipe, a device or a socket, BAD_NAME for `/`.
+   */
+  static named(path: string): SourceRoot {
+    const name = checkName(basename(resolve(path)));
+    const real = resolveLinks(path);
+    const folder = Folder.open(dirname(real));
+    const root = new SourceRoot(folder, localName(basename(real)), name);
+    if (root.stat.type !== 'other') return root;
+    root.close();
+    throw errorOf('NOT_A_FILE', `'${escapeText(path)}' is a pipe, a device or a socket`);
+  }
+
+  /**
+   * Something below a folder that is shared, reached without following any link; the share itself for an empty path. The
+   * share stays the caller's.
+   *
+   * @param name What it is called at the other side: the last component of the path if there is one.
+   */
+  static below(share: Folder, path: SafePath, name: SafeName | undefined = path.at(-1)): SourceRoot {
+    if (name === undefined) throw errorOf('USAGE', 'a whole share needs a name');
+    let parent = share.reopen();
+    for (const component of path.slice(0, -1)) {
+      using outer = parent;
+      parent = outer.child(component);
+    }
+    return new SourceRoot(parent, path.at(-1), name);
+  }
+
+  /** The folder itself, to be walked; undefined for a file or a link. It stays the root's. */
+  get folder(): Folder | undefined {
+    return this.#folder;
+  }
+
+  /** Where a root that is a link points. */
+  readlink(): string {
+    if (this.#leaf === undefined) throw errorOf('INTERNAL', 'a share is not a link');
+    return this.#parent.readlink(this.#leaf);
+  }
+
+  /**
+   * Opens a file for sending, by a path that the walk gave: its first component is {@link name}.
+   *
+   * @throws as {@link SourceFile.open}; NOT_A_FOLDER when a folder on the way has become a link.
+   */
+  open(path: SafePath): SourceFile {
+    const last = path.at(-1);
+    if (path.length > 1 && last !== undefined && this.#stack !== undefined)
+      return SourceFile.open(this.#stack.at(path.slice(1, -1)), last);
+    if (path.length !== 1 || this.#leaf === undefined)
+      throw errorOf('IS_A_FOLDER', `'${escapeText(this.name)}' is a folder`);
+    return SourceFile.open(this.#parent, this.#leaf);
+  }
+
+  close(): void {
+    this.#stack?.close();
+    this.#folder?.close();
+    this.#parent.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A name that this machine's own file system gave; only what a component can't be is refused. */
+function localName(name: string): SafeName {
+  if (name === '' || name === '.' || name === '..' || name.includes('/'))
+    throw errorOf('BAD_NAME', 'the root of the file system has no name');
+  return name as SafeName;
+}
+
+function resolveLinks(path: string): string {
+  return attempt('open', path, () => {
+    try {
+      return decodeName(fs.realpathSync.native(fsPath(path), { encoding: 'buffer' }));
+    } catch (error) {
+      // Links of /proc lead to pipes that have no path, as in `send_file <(command)`.
+      const there = failedWith(error, 'ENOENT') && fs.statSync(fsPath(path), { throwIfNoEntry: false });
+      if (there) throw errorOf('NOT_A_FILE', `'${escapeText(path)}' is a pipe, a device or a socket`);
+      throw error;
+    }
+  });
+}

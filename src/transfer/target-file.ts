@@ -1,0 +1,256 @@
+/**
+ * One file being received. Bytes go into a partial beside the target (see `partial.ts`); the target itself is either
+ * what it was or the whole new file, at every instant.
+ */
+import * as fs from 'node:fs';
+import { errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
+import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
+import type { Folder } from './folder.ts';
+import type { SafeName } from './name.ts';
+import { leavePartial, type OpenedPartial, openPartial } from './partial.ts';
+import { type CommitPolicy, type Published, publish } from './publish.ts';
+import { type FileAction, fileError } from './system-error.ts';
+
+/** Written bytes after which they are brought to the disk, so that a crash costs no more than these. */
+const SYNC_BYTES = 64 * 1024 * 1024;
+/** A file over this size is on the disk before it gets its name. */
+const SYNC_BEFORE_NAMING_BYTES = 1024 * 1024;
+const ZEROS = new Uint8Array(64 * 1024);
+
+/** What is known of a file before its first byte. */
+export interface TargetOptions {
+  /** Bytes that were announced: one more is refused. Undefined for a stream of unknown length. */
+  readonly size?: number | undefined;
+  /** `partial` (the default) takes over what an earlier run has left, `none` starts empty. */
+  readonly basis?: 'partial' | 'none';
+  /** Brought to the disk before and after the commit, whatever its size. */
+  readonly durable?: boolean;
+}
+
+/** What a finished file is to be. */
+export interface CommitOptions {
+  /** Permission bits; setuid, setgid and sticky are dropped. */
+  readonly mode: number;
+  /** Microseconds since 1970. */
+  readonly mtime: number;
+  readonly policy: CommitPolicy;
+}
+
+/** What became of it. */
+export interface Committed extends Published {
+  readonly size: number;
+}
+
+type State = 'open' | 'closed' | 'ended';
+
+/** See the head of this file. After a failed write every later step fails with that same error, but {@link discard}. */
+export class TargetFile {
+  readonly name: SafeName;
+  /** Bytes that an earlier run has left, to be hashed before they count; 0 for a new file. */
+  readonly resumable: number;
+  readonly #folder: Folder;
+  readonly #letGo: () => void;
+  readonly #partial: SafeName;
+  readonly #descriptor: number;
+  readonly #stat: EntryStat;
+  readonly #size: number | undefined;
+  readonly #durable: boolean;
+  #state: State = 'open';
+  #failure: unknown;
+  /** Bytes of the partial as it is on disk. */
+  #length: number;
+  /** End of what is to be there, holes included. */
+  #end = 0;
+  #unsynced = 0;
+
+  private constructor(folder: Folder, name: SafeName, opened: OpenedPartial, options: TargetOptions) {
+    this.name = name;
+    this.resumable = opened.stat.size;
+    this.#folder = folder;
+    this.#letGo = folder.hold();
+    this.#partial = opened.partial;
+    this.#descriptor = opened.descriptor;
+    this.#stat = opened.stat;
+    this.#size = options.size;
+    this.#durable = options.durable ?? false;
+    this.#length = opened.stat.size;
+  }
+
+  /**
+   * Opens the partial of a target. The folder may be closed meanwhile: it is held until this file has ended.
+   *
+   * @throws BUSY when another transfer of this process writes the same file; BAD_NAME for a name of the look of a partial;
+   *   UNWRITABLE, NO_SPACE and whatever else the system says.
+   */
+  static open(folder: Folder, name: SafeName, options: TargetOptions = {}): TargetFile {
+    const opened = openPartial(folder, name, options.basis !== 'none');
+    return new TargetFile(folder, name, opened, options);
+  }
+
+  /** Bytes of the partial as it is now. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Writes all of `bytes` at `position`. Throws BAD_MESSAGE past the announced size. */
+  writeAt(bytes: Uint8Array, position: number): void {
+    this.#claim(position, bytes.length);
+    this.#step('write', () => this.#write(bytes, position));
+  }
+
+  /** Fills `bytes` from `position`; fewer only at the end of the file. Returns how many. */
+  readAt(bytes: Uint8Array, position: number): number {
+    return this.#step('read', () => {
+      let done = 0;
+      while (done < bytes.length) {
+        const count = fs.readSync(this.#descriptor, bytes, done, bytes.length - done, position + done);
+        if (count === 0) break;
+        done += count;
+      }
+      return done;
+    });
+  }
+
+  /** Makes `length` bytes at `position` zero: without writing where nothing was ever written. */
+  hole(position: number, length: number): void {
+    this.#claim(position, length);
+    this.#step('write', () => {
+      const end = Math.min(position + length, this.#length);
+      for (let offset = position; offset < end; offset += ZEROS.length)
+        this.#write(ZEROS.subarray(0, Math.min(ZEROS.length, end - offset)), offset);
+    });
+  }
+
+  /** Says that bytes which are there already are right, up to `position`. */
+  keepUpTo(position: number): void {
+    this.#claim(0, position);
+  }
+
+  /** Cuts the partial. */
+  truncate(length: number): void {
+    this.#step('write', () => {
+      if (length < this.#length) {
+        fs.ftruncateSync(this.#descriptor, length);
+        this.#length = length;
+      }
+      this.#end = Math.min(this.#end, length);
+    });
+  }
+
+  /** Brings what was written to the disk. */
+  sync(): void {
+    this.#step('write', () => {
+      fs.fdatasyncSync(this.#descriptor);
+      this.#unsynced = 0;
+    });
+  }
+
+  /**
+   * Gives the file its length, permissions, time and name. Only to be called once the content is verified. After EXISTS,
+   * IS_A_FOLDER or NOT_A_FILE it may be called again with another policy.
+   *
+   * @throws EXISTS, IS_A_FOLDER, NOT_A_FILE (never replaced), NO_SPACE, UNWRITABLE, IO, or the error of an earlier write.
+   */
+  commit(options: CommitOptions): Committed {
+    const size = this.#size ?? this.#end;
+    this.#finish(options, size);
+    // What has the partial's name must still be the file that was written.
+    const now = this.#folder.lookup(this.#partial);
+    if (now === undefined || !sameInode(now, this.#stat))
+      throw errorOf('IO', `the partial of '${escapeText(this.name)}' was moved or replaced meanwhile`);
+    const published = publish(this.#folder, this.#partial, this.name, options.policy);
+    try {
+      if (this.#durable) this.#folder.sync();
+    } finally {
+      this.#leave();
+    }
+    return { ...published, size };
+  }
+
+  /** Leaves the partial for a later attempt; an empty one is removed. Does nothing once the file has ended. */
+  keep(): void {
+    if (this.#state === 'ended') return;
+    if (this.#length === 0) {
+      this.discard();
+      return;
+    }
+    this.#close();
+    leavePartial(this.#folder, this.#partial, this.#stat);
+    this.#leave();
+  }
+
+  /** Removes the partial. Does nothing once the file has ended. */
+  discard(): void {
+    if (this.#state === 'ended') return;
+    this.#close();
+    try {
+      const now = this.#folder.lookup(this.#partial);
+      if (now !== undefined && sameInode(now, this.#stat)) this.#folder.unlink(this.#partial);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** As {@link keep}. */
+  [Symbol.dispose](): void {
+    this.keep();
+  }
+
+  #finish({ mode, mtime }: CommitOptions, size: number): void {
+    if (this.#state === 'closed' && this.#failure === undefined) return;
+    const descriptor = this.#descriptor;
+    this.#step('write', () => {
+      if (this.#length !== size) fs.ftruncateSync(descriptor, size);
+      this.#length = size;
+      // Before the mode: killed during a long sync, the partial must still be one that we may open.
+      if (size > SYNC_BEFORE_NAMING_BYTES) fs.fdatasyncSync(descriptor);
+      fs.fchmodSync(descriptor, mode & 0o777);
+      fs.futimesSync(descriptor, Date.now() / 1000, fsTime(mtime));
+      if (this.#durable) fs.fsyncSync(descriptor);
+      this.#state = 'closed';
+      // Some file systems only now tell that the quota is used up.
+      fs.closeSync(descriptor);
+    });
+  }
+
+  #write(bytes: Uint8Array, position: number): void {
+    let done = 0;
+    while (done < bytes.length)
+      done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, position + done);
+    this.#length = Math.max(this.#length, position + done);
+    this.#unsynced += done;
+    if (this.#unsynced < SYNC_BYTES) return;
+    fs.fdatasyncSync(this.#descriptor);
+    this.#unsynced = 0;
+  }
+
+  #claim(position: number, length: number): void {
+    const end = position + length;
+    if (!Number.isSafeInteger(end) || position < 0 || length < 0 || end > (this.#size ?? end))
+      throw errorOf('BAD_MESSAGE', `more bytes for '${escapeText(this.name)}' than were announced`);
+    this.#end = Math.max(this.#end, end);
+  }
+
+  #step<T>(action: FileAction, step: () => T): T {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#state !== 'open') throw errorOf('INTERNAL', `'${escapeText(this.name)}' is closed`);
+    try {
+      return step();
+    } catch (error) {
+      this.#failure = fileError(error, action, this.name);
+      throw this.#failure;
+    }
+  }
+
+  #close(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closed';
+    fs.closeSync(this.#descriptor);
+  }
+
+  #leave(): void {
+    this.#state = 'ended';
+    this.#letGo();
+  }
+}
