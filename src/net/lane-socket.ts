@@ -61,6 +61,8 @@ export class LaneSocket {
   records = 0;
   /** No more frames are written on it. */
   retiring = false;
+  /** The other end writes no more frames on it. */
+  peerRetired = false;
   readonly #socket: TLSSocket;
   readonly #events: LaneEvents;
   readonly #limit: number;
@@ -105,13 +107,25 @@ export class LaneSocket {
     });
   }
 
-  /** Says that no frame follows on this lane. */
+  /** True while it holds a slot that is not full yet. */
+  get holdsSlot(): boolean {
+    return this.#slot !== undefined;
+  }
+
+  /** Says that no frame follows on this lane; it closes once the other end has said so too. */
   retire(): void {
     if (this.retiring || this.#ended) return;
     this.retiring = true;
     const frame = Buffer.alloc(HEADER_BYTES);
     frame.writeUInt8(FRAME.retire, 4);
-    this.#socket.write(frame);
+    this.#socket.write(frame, () => this.#closeIfRetired());
+  }
+
+  #closeIfRetired(): void {
+    if (!this.retiring || !this.peerRetired || this.#writing || this.#ended) return;
+    this.#ended = true;
+    this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), 1000).unref();
   }
 
   /** A slot may be free again: goes on reading if the lane had paused. */
@@ -123,7 +137,7 @@ export class LaneSocket {
     if (this.#slot && !this.#ended) this.#socket.resume();
   }
 
-  /** Bytes received or sent and not yet acknowledged by the other end's kernel can't be known; closes at once. */
+  /** Closes at once; what was not taken by the other end is lost. */
   destroy(): void {
     this.#ended = true;
     this.#socket.destroy();
@@ -182,7 +196,9 @@ export class LaneSocket {
     if (header.type !== FRAME.retire) return header;
     if (header.length !== 0) throw errorOf('BAD_MESSAGE', 'a retire frame carries bytes');
     this.#filled = 0;
+    this.peerRetired = true;
     this.#events.retired(this);
+    this.#closeIfRetired();
     return undefined;
   }
 
