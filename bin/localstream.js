@@ -2,13 +2,14 @@
 // Starts the command line. Plain JavaScript that Node 12 can read, because its first duty is to tell a person with an
 // old Node what is wrong; hence no `node:` specifiers, no `?.` and no `await` at the top.
 import { spawn } from 'child_process';
-import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeSync } from 'fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeSync } from 'fs';
 import nodeModule from 'module';
 import { homedir } from 'os';
 import { dirname, join } from 'path';
 import { fileURLToPath, pathToFileURL } from 'url';
 
 const OLDEST_MAJOR = 24;
+const RERUN_MARK = 'LOCALSTREAM_STARTED_BY_NODE';
 const launcher = fileURLToPath(import.meta.url);
 const root = join(dirname(launcher), '..');
 
@@ -26,8 +27,11 @@ function runOnPinnedNode() {
     process.platform === 'win32' ? 'node.exe' : 'node',
   );
   // A pinned Node that is itself too old must not start itself for ever.
-  if (!existsSync(pinned) || realpathSync(pinned) === realpathSync(process.execPath)) return refuse();
-  const child = spawn(pinned, [launcher].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  if (!existsSync(pinned) || process.env[RERUN_MARK] !== undefined) return refuse();
+  const child = spawn(pinned, [launcher, ...process.argv.slice(2)], {
+    env: { ...process.env, [RERUN_MARK]: process.versions.node },
+    stdio: 'inherit',
+  });
   child.on('error', refuse);
 
   const forward = (signal) => child.kill(signal);
@@ -63,6 +67,7 @@ function printVersion() {
 }
 
 function runCommandLine() {
+  delete process.env[RERUN_MARK];
   hideExperimentalWarnings();
   const folder = privateCacheFolder();
   if (folder !== undefined) nodeModule.enableCompileCache(folder);
