@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorOf, systemCode } from '../errors.ts';
 
 /** The folders and files that one localstream lives in. Two homes on one machine are two devices. */
@@ -96,7 +96,7 @@ const OURS = /^(config|identity|trust|sessions)\.json|^(receipts|inbox|log)$|^er
 export function ensurePrivateFolder(folder: string): void {
   let stats: Stats;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     stats = statSync(folder);
   } catch (error) {
     throw unusable(folder, error);
@@ -110,6 +110,19 @@ export function ensurePrivateFolder(folder: string): void {
     });
   }
   if ((stats.mode & 0o077) !== 0 || (stats.mode & 0o700) !== 0o700) closeToOthers(folder, stats.mode);
+}
+
+/** Not the `recursive` of the platform, which says that the path is missing where the disk is read-only. */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  try {
+    mkdirSync(folder, 0o700);
+  } catch (error) {
+    // Another process that starts at the same time has made it.
+    if (systemCode(error) !== 'EEXIST' || !statSync(folder, { throwIfNoEntry: false })) throw error;
+  }
 }
 
 /** Changing the mode of, say, a home folder or /tmp, named by mistake, would harm what else lives there. */
