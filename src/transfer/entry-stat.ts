@@ -15,8 +15,8 @@ export interface EntryStat {
   readonly mtime: number;
   /** Nanoseconds since 1970, to notice a change. */
   readonly mtimeNanoseconds: bigint;
-  /** When the inode last changed, milliseconds since 1970: nobody can set it. */
-  readonly changed: number;
+  /** Nanoseconds since 1970 when anything about the inode last changed, its names included: nobody can set it. */
+  readonly changedNanoseconds: bigint;
   readonly device: bigint;
   readonly inode: bigint;
   /** Hard links. */
@@ -57,7 +57,7 @@ export function entryStat(stats: BigIntStats): EntryStat {
     mode: Number(stats.mode & 0o7777n),
     mtime: microseconds(stats.mtimeNs),
     mtimeNanoseconds: stats.mtimeNs,
-    changed: Number(stats.ctimeMs),
+    changedNanoseconds: stats.ctimeNs,
     device: stats.dev,
     inode: stats.ino,
     links: Number(stats.nlink),

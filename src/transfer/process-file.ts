@@ -43,6 +43,11 @@ function startOf(pid: number): number | undefined {
   }
 }
 
+/** When the inode last changed, milliseconds since 1970. */
+export function changedAt(file: EntryStat): number {
+  return Number(file.changedNanoseconds / 1_000_000n);
+}
+
 /**
  * Whether the process that named itself as the writer of one of our own files is certainly gone. After a restart of the
  * machine another program may well have its number: that one started after the file was last changed, does not have it
@@ -56,5 +61,5 @@ export function writerIsGone(pid: number, file: EntryStat): boolean {
     return failedWith(error, 'ESRCH', 'EPERM');
   }
   const start = startOf(pid);
-  return start !== undefined && start > file.changed + SLACK && descriptorsOn(pid, file) === 0;
+  return start !== undefined && start > changedAt(file) + SLACK && descriptorsOn(pid, file) === 0;
 }

@@ -28,10 +28,11 @@ export class SourceFile {
    * Opens a file for reading. Never waits (for the writer of a pipe) and never follows a link. The folder may be closed
    * meanwhile: it is held until this file is closed.
    *
+   * @param seen What the walk saw, which saves another look.
    * @throws NOT_FOUND, IS_A_FOLDER, NOT_A_FILE, UNREADABLE.
    */
-  static open(folder: Folder, name: SafeName): SourceFile {
-    const { descriptor, stat } = folder.openFile(name, fs.constants.O_RDONLY);
+  static open(folder: Folder, name: SafeName, seen?: EntryStat): SourceFile {
+    const { descriptor, stat } = folder.openFile(name, fs.constants.O_RDONLY, seen);
     return new SourceFile(folder, name, descriptor, stat);
   }
 
@@ -82,6 +83,8 @@ export class SourceFile {
     if (now.size < size) return `shrank from ${size} to ${now.size} bytes`;
     if (now.size > size) return `grew from ${size} to ${now.size} bytes`;
     if (now.mtimeNanoseconds !== this.stat.mtimeNanoseconds) return 'was written to';
+    // Losing or changing its name is a change of the inode, so its name is only looked at after one.
+    if (now.changedNanoseconds === this.stat.changedNanoseconds) return undefined;
     const named = this.#folder.lookup(this.name);
     if (named === undefined) return 'was removed';
     return sameInode(named, this.stat) ? undefined : 'was replaced';

@@ -81,15 +81,16 @@ export class SourceRoot {
   /**
    * Opens a file for sending, by a path that the walk gave: its first component is {@link name}.
    *
+   * @param seen What the walk saw there, which saves another look.
    * @throws as {@link SourceFile.open}; NOT_A_FOLDER when a folder on the way has become a link.
    */
-  open(path: SafePath): SourceFile {
+  open(path: SafePath, seen?: EntryStat): SourceFile {
     const last = path.at(-1);
     if (path.length > 1 && last !== undefined && this.#stack !== undefined)
-      return SourceFile.open(this.#stack.at(path.slice(1, -1)), last);
+      return SourceFile.open(this.#stack.at(path.slice(1, -1)), last, seen);
     if (path.length !== 1 || this.#leaf === undefined)
       throw errorOf('IS_A_FOLDER', `'${escapeText(this.name)}' is a folder`);
-    return SourceFile.open(this.#parent, this.#leaf);
+    return SourceFile.open(this.#parent, this.#leaf, seen);
   }
 
   close(): void {

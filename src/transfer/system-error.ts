@@ -1,5 +1,5 @@
 /** What the operating system's errors mean to a transfer. */
-import { getSystemErrorMap } from 'node:util';
+import { getSystemErrorMessage } from 'node:util';
 import { type ErrorCode, errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 
@@ -47,7 +47,7 @@ function reasonFor(error: Error, system: string): string {
   const known = REASONS.get(system);
   if (known !== undefined) return known;
   const number = 'errno' in error && typeof error.errno === 'number' ? error.errno : 0;
-  return getSystemErrorMap().get(number)?.[1] ?? system;
+  return getSystemErrorMessage(number) ?? system;
 }
 
 /**

@@ -155,10 +155,6 @@ export class TargetFile {
   commit(options: CommitOptions): Committed {
     const size = this.#size ?? this.#end;
     this.#finish(options, size);
-    // What has the partial's name must still be the file that was written.
-    const now = this.#folder.lookup(this.#partial);
-    if (now === undefined || !sameInode(now, this.#stat))
-      throw errorOf('IO', `the partial of '${escapeText(this.name)}' was moved or replaced meanwhile`);
     const published = publish(this.#folder, this.#partial, this.name, options.policy);
     try {
       if (this.#durable) this.#folder.sync();
@@ -208,6 +204,9 @@ export class TargetFile {
       fs.fchmodSync(descriptor, mode & 0o777);
       fs.futimesSync(descriptor, Date.now() / 1000, fsTime(mtime));
       if (this.#durable) fs.fsyncSync(descriptor);
+      // What gets the name must be the file that was written: replaced by another, it has no link any more.
+      if (fs.fstatSync(descriptor, { bigint: true }).nlink !== 1n)
+        throw errorOf('IO', `the partial of '${escapeText(this.name)}' was replaced meanwhile`);
       this.#state = 'closed';
       // Some file systems only now tell that the quota is used up.
       fs.closeSync(descriptor);

@@ -1,0 +1,34 @@
+/** What a transfer counts while it runs, and what it says of each entry that is settled. */
+import type { FlagName } from '../errors.ts';
+import type { EntryKind, OutcomeCode } from '../protocol/manifest.ts';
+
+/** Counted by the worker, read by everybody else. Bytes are plain file bytes. */
+export interface Counters {
+  files: number;
+  filesTotal: number;
+  /** Bytes that are done with, whether they crossed or were there already. */
+  bytes: number;
+  bytesTotal: number;
+  /** Of `bytes`: those that did not have to cross. */
+  bytesSkipped: number;
+  /** The walk has ended: the totals do not grow any more. */
+  totalsKnown: boolean;
+}
+
+export function newCounters(): Counters {
+  return { files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0, bytesSkipped: 0, totalsKnown: false };
+}
+
+/** One entry that has come to its end. */
+export interface Settled {
+  /** Path below the roots of the transfer, unescaped. */
+  readonly path: string;
+  readonly kind: EntryKind;
+  readonly outcome: OutcomeCode;
+  readonly size: number;
+  /** Hex BLAKE3 of the file that is there now. */
+  readonly digest: string | undefined;
+  readonly flag: FlagName;
+  /** Reason of a failure, or the name it was saved under. */
+  readonly note: string;
+}

@@ -1,0 +1,119 @@
+/** The files behind a sender: the roots of a transfer, walked one after the other, opened again when their turn comes. */
+import { errorOf, LocalstreamError } from '../errors.ts';
+import { flagNumber, flagOfError } from '../protocol/flags.ts';
+import { ENTRY, MAX_LINK_BYTES, type ManifestEntry } from '../protocol/manifest.ts';
+import { Folder } from './folder.ts';
+import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
+import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
+import { SourceRoot } from './source-root.ts';
+import { type WalkEntry, walk } from './walk.ts';
+
+/** Where a root of a transfer is. `name` is what it is called at the other side. */
+export type SourceSpec =
+  /** Something that the user of this machine named: a link at its end is followed. */
+  | { readonly kind: 'named'; readonly path: string }
+  /** Something below a share: no link on the way is followed. */
+  | {
+      readonly kind: 'below';
+      readonly share: string;
+      readonly path: readonly string[];
+      readonly name: string;
+    };
+
+/** How a file of the walk is found again. */
+export interface SourceHandle {
+  readonly root: SourceRoot;
+  readonly path: SafePath;
+}
+
+/** Opens a root. It is the caller's to close. Throws NOT_FOUND and what else {@link SourceRoot} throws. */
+export function openRoot(spec: SourceSpec): SourceRoot {
+  if (spec.kind === 'named') return SourceRoot.named(spec.path);
+  using share = Folder.open(spec.share);
+  return SourceRoot.below(share, checkPath(spec.path), checkName(spec.name));
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Opens the roots for a sender. A root that has gone meanwhile fails by name, the others are sent. */
+export function openSourceTree(specs: readonly SourceSpec[]): SourceTree<SourceHandle> & Disposable {
+  const open = new Set<SourceRoot>();
+  function* walkAll(): Generator<SourceEntry<SourceHandle>> {
+    for (const spec of specs) yield* walkRoot(spec, open);
+  }
+  return {
+    walk: walkAll,
+    open: ({ root, path }: SourceHandle, size: number): SourceReader => {
+      const file = root.open(path);
+      if (file.size === size) return file;
+      file.close();
+      throw errorOf('SOURCE_CHANGED', 'the file changed its size after it was announced');
+    },
+    [Symbol.dispose]: () => {
+      for (const root of open) root.close();
+      open.clear();
+    },
+  };
+}
+
+function* walkRoot(spec: SourceSpec, open: Set<SourceRoot>): Generator<SourceEntry<SourceHandle>> {
+  let root: SourceRoot;
+  try {
+    root = openRoot(spec);
+  } catch (error) {
+    if (!(error instanceof LocalstreamError)) throw error;
+    const name =
+      spec.kind === 'named' ? (spec.path.split('/').findLast((part) => part !== '') ?? '/') : spec.name;
+    yield failedEntry([name], name, error, undefined);
+    return;
+  }
+  open.add(root);
+  let depth = 0;
+  for (const step of walk(root)) {
+    if (step.type === 'leave') depth -= 1;
+    yield toEntry(step, root, depth);
+    if (step.type === 'folder') depth += 1;
+  }
+}
+
+function toEntry(step: WalkEntry, root: SourceRoot, depth: number): SourceEntry<SourceHandle> {
+  if (step.type === 'failed') {
+    // A folder that can't be listed fails within itself.
+    const name = step.path.length === depth ? '.' : (step.path.at(-1) ?? '.');
+    return failedEntry(step.path, name, step.error, { root, path: [] });
+  }
+  const { path, stat } = step;
+  const leaf = path.at(-1) ?? '';
+  const entry: ManifestEntry = {
+    kind: ENTRY[step.type],
+    mode: stat.mode & 0o777,
+    mtime: stat.mtime,
+    size: step.type === 'file' ? stat.size : 0,
+    name: step.type === 'leave' ? EMPTY : encodeName(leaf),
+    extra: step.type === 'link' ? encodeName(step.target) : EMPTY,
+  };
+  return {
+    entry,
+    path: pathText(path),
+    reference: { root, path },
+    ...(step.type === 'file' && stat.sparse && { sparse: true }),
+  };
+}
+
+function failedEntry(
+  path: readonly string[],
+  name: string,
+  error: LocalstreamError,
+  reference: SourceHandle | undefined,
+): SourceEntry<SourceHandle> {
+  const entry: ManifestEntry = {
+    kind: ENTRY.failed,
+    mode: 0,
+    mtime: 0,
+    size: flagNumber(flagOfError(error)),
+    name: encodeName(name),
+    extra: Buffer.from(error.message).subarray(0, MAX_LINK_BYTES),
+  };
+  // Never asked for: a failed entry has no bytes.
+  return { entry, path: pathText(path), reference: reference as SourceHandle };
+}

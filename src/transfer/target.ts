@@ -1,0 +1,247 @@
+/** The files behind a receiver: where the roots of a transfer go, the folders on the way, and the only writer. */
+import { errorOf } from '../errors.ts';
+import { Folder } from './folder.ts';
+import { freeNames } from './free-name.ts';
+import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
+import { hasPartial } from './partial.ts';
+import type { CommitPolicy } from './publish.ts';
+import type { BasisFile, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
+import { SourceFile } from './source-file.ts';
+import { TargetFile } from './target-file.ts';
+
+/** Where a transfer is to be written. */
+export interface TargetPlace {
+  /** The folder that was chosen: by the user of this machine, or the root of a share. */
+  readonly folder: string;
+  /** Folders below it, each entered without following a link. */
+  readonly below: readonly string[];
+  /** What each offered root is called here. */
+  readonly names: readonly (readonly [offered: string, name: string])[];
+  /** Everything is brought to the disk before it counts as committed. */
+  readonly durable: boolean;
+  /** Bytes of the disk that are left alone. */
+  readonly reserve: number;
+  /** In this folder (a user's home) no name that begins with a dot is written. */
+  readonly protectedFolder: string | undefined;
+}
+
+/** An entered folder. It is opened again when it is needed, so that a wide tree does not use up the descriptors. */
+export interface TargetFolder {
+  readonly parent: TargetFolder | undefined;
+  readonly name: SafeName;
+  folder: Folder | undefined;
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** Where names that differ by case are one file: what this transfer has put here. */
+  readonly names: Map<string, SafeName> | undefined;
+}
+
+const MOST_OPEN_FOLDERS = 128;
+const POLICIES: Record<Placement['place'], CommitPolicy> = {
+  never: 'fail',
+  replace: 'overwrite',
+  rename: 'rename',
+};
+
+export class TargetTree implements TargetStore<TargetFolder> {
+  readonly #place: TargetPlace;
+  readonly #top: TargetFolder;
+  readonly #names: ReadonlyMap<string, SafeName>;
+  readonly #folds: boolean;
+  readonly #protected: { readonly device: bigint; readonly inode: bigint } | undefined;
+  /** Open folders, the one used longest ago first. */
+  readonly #open = new Set<TargetFolder>();
+  readonly #root: Folder;
+
+  constructor(place: TargetPlace) {
+    this.#place = place;
+    this.#names = new Map(place.names.map(([offered, name]) => [offered, checkName(name)]));
+    let folder = Folder.open(place.folder);
+    for (const name of checkPath(place.below)) {
+      using outer = folder;
+      folder = outer.child(name);
+    }
+    this.#root = folder;
+    this.#folds = folder.foldsCase();
+    this.#top = this.#adopt(undefined, '' as SafeName, folder);
+    this.#protected = place.protectedFolder === undefined ? undefined : inodeOf(place.protectedFolder);
+  }
+
+  root(name: SafeName): { folder: TargetFolder; name: SafeName } | undefined {
+    const here = this.#names.get(name);
+    return here === undefined ? undefined : { folder: this.#top, name: here };
+  }
+
+  enter(parent: TargetFolder, name: SafeName): { folder: TargetFolder; created: boolean } {
+    this.#noteName(parent, name);
+    const folder = this.#use(parent).ensureChild(name);
+    return { folder: this.#adopt(parent, name, folder), created: folder.isNew };
+  }
+
+  leave(target: TargetFolder, attributes: { mode: number; mtime: number } | undefined): void {
+    if (target === this.#top) return;
+    try {
+      if (!attributes) return;
+      const folder = this.#use(target);
+      folder.setMode(attributes.mode);
+      folder.setTimes(attributes.mtime);
+    } catch {
+      // The content is there and verified; that a folder keeps its new time instead of the old one fails nothing.
+    } finally {
+      target.folder?.close();
+      target.folder = undefined;
+      this.#open.delete(target);
+    }
+  }
+
+  remove(parent: TargetFolder, name: SafeName): void {
+    this.#use(parent).removeIfEmpty(name);
+  }
+
+  present(target: TargetFolder, name: SafeName): Present | undefined {
+    this.#noteName(target, name);
+    const stat = this.#use(target).lookup(name);
+    return stat && { kind: stat.type, size: stat.size, mtime: stat.mtime };
+  }
+
+  hasPartial(target: TargetFolder, name: SafeName): boolean {
+    return hasPartial(this.#use(target), name);
+  }
+
+  openPartial(target: TargetFolder, name: SafeName, size: number): PartialFile {
+    const file = this.#openTarget(target, name, size);
+    return {
+      held: file.resumable,
+      writeAt: (bytes, position) => file.writeAt(bytes, position),
+      hole: (position, length) => file.hole(position, length),
+      readAt: (bytes, position) => file.readAt(bytes, position),
+      commit: ({ mode, mtime, place }) => file.commit({ mode, mtime, policy: POLICIES[place] }).name,
+      keep: () => file.keep(),
+      discard: () => file.discard(),
+    };
+  }
+
+  openBasis(target: TargetFolder, name: SafeName): BasisFile {
+    return SourceFile.open(this.#use(target), name);
+  }
+
+  writeSmall(target: TargetFolder, name: SafeName, bytes: Buffer, placement: Placement): SafeName {
+    const file = this.#openTarget(target, name, bytes.length, 'none');
+    try {
+      file.writeAt(bytes, 0);
+      const { mode, mtime, place } = placement;
+      return file.commit({ mode, mtime, policy: POLICIES[place] }).name;
+    } catch (error) {
+      // A small file is sent again sooner than its partial would be looked at.
+      file.discard();
+      throw error;
+    }
+  }
+
+  link(target: TargetFolder, name: SafeName, to: string, placement: Placement): SafeName {
+    const folder = this.#use(target);
+    for (const candidate of placement.place === 'rename' ? freeNames(name) : [name]) {
+      if (folder.lookup(candidate) !== undefined) {
+        if (placement.place === 'rename') continue;
+        if (placement.place === 'never') throw errorOf('EXISTS');
+        folder.unlink(candidate);
+      }
+      folder.symlink(to, candidate);
+      folder.setLinkTimes(candidate, placement.mtime);
+      return candidate;
+    }
+    throw errorOf('EXISTS');
+  }
+
+  linkTarget(target: TargetFolder, name: SafeName): string {
+    return this.#use(target).readlink(name);
+  }
+
+  protects(target: TargetFolder, name: SafeName): boolean {
+    const secret = this.#protected;
+    if (!secret || !name.startsWith('.')) return false;
+    return target.inode === secret.inode && target.device === secret.device;
+  }
+
+  freeBytes(): number {
+    return this.#root.freeBytes() - this.#place.reserve;
+  }
+
+  /** Everything was received: what `durable` asks for beyond the files. */
+  finish(): void {
+    if (this.#place.durable) this.#root.sync();
+  }
+
+  close(): void {
+    for (const target of this.#open) target.folder?.close();
+    this.#open.clear();
+    this.#root.close();
+  }
+
+  #openTarget(
+    target: TargetFolder,
+    name: SafeName,
+    size: number,
+    basis: 'partial' | 'none' = 'partial',
+  ): TargetFile {
+    const { durable } = this.#place;
+    return TargetFile.open(this.#use(target), name, { size: size < 0 ? undefined : size, durable, basis });
+  }
+
+  #adopt(parent: TargetFolder | undefined, name: SafeName, folder: Folder): TargetFolder {
+    const { device, inode } = folder.statSelf();
+    const names = this.#folds ? new Map<string, SafeName>() : undefined;
+    const target: TargetFolder = { parent, name, folder, device, inode, names };
+    if (parent) this.#touch(target);
+    return target;
+  }
+
+  #use(target: TargetFolder): Folder {
+    if (target.folder) {
+      if (target.parent) this.#touch(target);
+      return target.folder;
+    }
+    if (!target.parent) throw errorOf('INTERNAL', 'the root of a transfer is closed');
+    const folder = this.#use(target.parent).child(target.name);
+    const stat = folder.statSelf();
+    if (stat.inode !== target.inode || stat.device !== target.device) {
+      folder.close();
+      throw errorOf('IO', `the folder '${target.name}' was replaced while it was used`);
+    }
+    target.folder = folder;
+    this.#touch(target);
+    return folder;
+  }
+
+  #touch(target: TargetFolder): void {
+    this.#open.delete(target);
+    this.#open.add(target);
+    if (this.#open.size <= MOST_OPEN_FOLDERS) return;
+    for (const oldest of this.#open) {
+      oldest.folder?.close();
+      oldest.folder = undefined;
+      this.#open.delete(oldest);
+      return;
+    }
+  }
+
+  /** Two names of one transfer that this system can't tell apart: the second is refused, so that neither is lost. */
+  #noteName(target: TargetFolder, name: SafeName): void {
+    if (!target.names) return;
+    const key = collisionKey(name, true);
+    const other = target.names.get(key);
+    if (other !== undefined && other !== name)
+      throw errorOf('NAME_COLLISION', `this system can't tell it from '${other}', which came first`);
+    target.names.set(key, name);
+  }
+}
+
+function inodeOf(path: string): { device: bigint; inode: bigint } | undefined {
+  try {
+    using folder = Folder.open(path);
+    return folder.statSelf();
+  } catch {
+    // No home, nothing to protect.
+    return undefined;
+  }
+}

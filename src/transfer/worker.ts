@@ -1,0 +1,208 @@
+/** The thread that does the file work of transfers: walk, read, hash, write, commit. Synchronous file calls only. */
+import { parentPort } from 'node:worker_threads';
+import { errorOf, LocalstreamError } from '../errors.ts';
+import { HEADER_BYTES, maxPayload, readHeader } from '../protocol/frame.ts';
+import { Receiver } from './receiver.ts';
+import { Sender } from './sender.ts';
+import { openSourceTree, type SourceHandle } from './source.ts';
+import { type TargetFolder, TargetTree } from './target.ts';
+import {
+  type FromWorker,
+  SharedCounters,
+  type SharedPlan,
+  slotBytes,
+  type ToWorker,
+} from './worker-messages.ts';
+
+/** How often the name of the file under way is told, in milliseconds. */
+const CURRENT_EVERY = 200;
+
+type Body<Message> = Message extends unknown ? Omit<Message, 'transfer'> : never;
+
+interface End {
+  take(message: ToWorker): void;
+  /** Does a part of what waits. True: there is more. */
+  work(): boolean;
+  close(): void;
+}
+
+const port = parentPort;
+if (!port) throw new Error('the transfer worker is started by the pool');
+const ends = new Map<number, End>();
+let scheduled = false;
+
+function post(transfer: number, body: Body<FromWorker>): void {
+  port?.postMessage({ transfer, ...body });
+}
+
+/** Tells the name of the file under way, now and then. */
+function currentTeller(transfer: number): (path: string | undefined) => void {
+  let told: string | undefined;
+  let at = 0;
+  return (path) => {
+    if (path === undefined || path === told || performance.now() - at < CURRENT_EVERY) return;
+    told = path;
+    at = performance.now();
+    post(transfer, { kind: 'current', path });
+  };
+}
+
+class SourceEnd implements End {
+  readonly #transfer: number;
+  readonly #plan: SharedPlan;
+  readonly #limit: number;
+  readonly #tree: ReturnType<typeof openSourceTree>;
+  readonly #sender: Sender<SourceHandle>;
+  readonly #free: number[] = [];
+  readonly #tell: (path: string | undefined) => void;
+  #finished = false;
+
+  constructor(message: Extract<ToWorker, { kind: 'source' }>) {
+    this.#transfer = message.transfer;
+    this.#plan = message.plan;
+    this.#limit = maxPayload(message.chunk);
+    this.#tell = currentTeller(message.transfer);
+    for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
+    this.#tree = openSourceTree(message.roots);
+    this.#sender = new Sender(this.#tree, {
+      chunk: message.chunk,
+      counters: new SharedCounters(message.plan),
+      settled: (rows) => post(message.transfer, { kind: 'settled', rows }),
+    });
+  }
+
+  take(message: ToWorker): void {
+    if (message.kind === 'slot') this.#free.push(message.slot);
+    if (message.kind !== 'answer') return;
+    const frame = Buffer.from(message.frame.buffer, message.frame.byteOffset, message.frame.byteLength);
+    const header = readHeader(frame, this.#limit);
+    this.#sender.receive(header, frame.subarray(HEADER_BYTES, HEADER_BYTES + header.length));
+    post(this.#transfer, { kind: 'taken' });
+  }
+
+  work(): boolean {
+    const slot = this.#free[0];
+    if (slot === undefined || this.#finished) return false;
+    const produced = this.#sender.next(slotBytes(this.#plan, slot));
+    this.#tell(this.#sender.current);
+    if (produced === 'wait') return false;
+    if (produced === 'again') return true;
+    if (produced === 'finished') {
+      this.#finished = true;
+      const { manifestDigest, outcomeDigest } = this.#sender;
+      post(this.#transfer, { kind: 'finished', manifestDigest, outcomeDigest });
+      return false;
+    }
+    this.#free.shift();
+    post(this.#transfer, { kind: 'frame', slot, length: produced });
+    return this.#free.length > 0;
+  }
+
+  close(): void {
+    this.#sender.close();
+    this.#tree[Symbol.dispose]();
+  }
+}
+
+class TargetEnd implements End {
+  readonly #transfer: number;
+  readonly #plan: SharedPlan;
+  readonly #limit: number;
+  readonly #store: TargetTree;
+  readonly #receiver: Receiver<TargetFolder>;
+  readonly #tell: (path: string | undefined) => void;
+
+  constructor(message: Extract<ToWorker, { kind: 'target' }>) {
+    const { transfer, plan, chunk, existing } = message;
+    this.#transfer = transfer;
+    this.#plan = plan;
+    this.#limit = maxPayload(chunk);
+    this.#tell = currentTeller(transfer);
+    const counters = new SharedCounters(plan);
+    this.#store = new TargetTree(message.place);
+    this.#receiver = new Receiver(this.#store, {
+      existing,
+      chunk,
+      counters,
+      emit: (frame) => post(transfer, { kind: 'emit', frame }),
+      settled: (rows) => post(transfer, { kind: 'settled', rows }),
+      aborted: () => counters.aborted,
+    });
+  }
+
+  take(message: ToWorker): void {
+    if (message.kind !== 'frame') return;
+    const bytes = slotBytes(this.#plan, message.slot);
+    const header = readHeader(bytes, this.#limit);
+    this.#receiver.receive(header, bytes.subarray(HEADER_BYTES, HEADER_BYTES + header.length));
+    post(this.#transfer, { kind: 'slot', slot: message.slot });
+    this.#tell(this.#receiver.current);
+    if (!this.#receiver.finished) return;
+    this.#store.finish();
+    const { manifestDigest, outcomeDigest } = this.#receiver;
+    post(this.#transfer, { kind: 'finished', manifestDigest, outcomeDigest });
+  }
+
+  work(): boolean {
+    return this.#receiver.step();
+  }
+
+  close(): void {
+    if (!this.#receiver.finished) this.#receiver.abort();
+    this.#store.close();
+  }
+}
+
+/** A failure of the whole transfer: the main thread ends it. */
+function fail(transfer: number, error: unknown): void {
+  const typed =
+    error instanceof LocalstreamError ? error : errorOf('INTERNAL', 'the transfer failed', { cause: error });
+  const cause = typed.cause instanceof Error ? (typed.cause.stack ?? typed.cause.message) : '';
+  post(transfer, { kind: 'failed', code: typed.code, message: typed.message, detail: cause });
+}
+
+function guarded<Result>(transfer: number, run: () => Result, otherwise: Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    fail(transfer, error);
+    // What it held is put away by `end`, which always follows.
+    return otherwise;
+  }
+}
+
+/** Works for each end in turn, and lets messages in between. */
+function workAll(): void {
+  scheduled = false;
+  let more = false;
+  for (const [transfer, end] of ends) more = guarded(transfer, () => end.work(), false) || more;
+  if (more) schedule();
+}
+
+function schedule(): void {
+  if (scheduled) return;
+  scheduled = true;
+  setImmediate(workAll);
+}
+
+function open(message: ToWorker): End | undefined {
+  if (message.kind === 'source') return new SourceEnd(message);
+  if (message.kind === 'target') return new TargetEnd(message);
+  return undefined;
+}
+
+port.on('message', (message: ToWorker) => {
+  const { transfer } = message;
+  if (message.kind === 'end') {
+    const end = ends.get(transfer);
+    ends.delete(transfer);
+    guarded(transfer, () => end?.close(), undefined);
+    post(transfer, { kind: 'closed' });
+    return;
+  }
+  const end = ends.get(transfer) ?? guarded(transfer, () => open(message), undefined);
+  if (!end) return;
+  ends.set(transfer, end);
+  guarded(transfer, () => end.take(message), undefined);
+  schedule();
+});
