@@ -49,6 +49,9 @@ export async function selfSign(keyPair: KeyPair): Promise<string> {
  * Takes the key out of a peer's certificate (DER). The key has to be RSA with exactly 3072 bits and e = 65537; names,
  * dates and signature count for nothing, and the fingerprint is that of the key as we encode it, so that the same key in
  * a new certificate, or in another encoding, is the same peer. Throws an {@link AccessError} `BAD_HANDSHAKE`.
+ *
+ * Ask a socket for the certificate once and keep it: on the dialling side Node 24 takes it out of the chain as it hands it
+ * out, and `getPeerX509Certificate()` and `getPeerCertificate()` find none from then on.
  */
 export function checkCertificate(der: Uint8Array): CertifiedKey {
   const publicKey = keyOfCertificate(der);

@@ -229,6 +229,8 @@ export function laneProof(
   id: SessionId,
   number: number,
 ): LaneProof {
+  // Buffer checks the range but cuts a fraction off, so that two numbers would share one proof.
+  if (!Number.isInteger(number)) throw new RangeError('a lane number is a whole number');
   const numberBytes = Buffer.alloc(4);
   numberBytes.writeUInt32BE(number);
   const key = role === 'c' ? keys.laneC : keys.laneS;

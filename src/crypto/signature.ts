@@ -16,7 +16,7 @@ function statement(purpose: StatementPurpose, body: Uint8Array): Buffer {
  * Signs `localstream/1 PURPOSE\0 ‖ body` with RSA-PSS (SHA-256, MGF1-SHA-256, salt of 32 bytes); 384 bytes. It runs on
  * the thread pool: a synchronous signature would hold up every transfer.
  */
-export function signStatement(
+export async function signStatement(
   signingKey: KeyObject,
   purpose: StatementPurpose,
   body: Uint8Array,
