@@ -177,11 +177,12 @@ const LONGEST_WORD = 64;
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > LONGEST_WORD) return undefined;
   let best: string | undefined;
-  // A third of the letters wrong is still a slip of the fingers; more is another word.
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  // Two slips (two letters that changed places are two), in a long word a third of it; never more than half a word.
+  let least = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
     const steps = distance(word.toLowerCase(), candidate.toLowerCase());
-    if (steps < least) [best, least] = [candidate, steps];
+    if (steps < least && steps * 2 <= Math.max(word.length, candidate.length))
+      [best, least] = [candidate, steps];
   }
   return best;
 }

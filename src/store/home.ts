@@ -101,7 +101,7 @@ export function ensurePrivateFolder(folder: string): void {
   } catch (error) {
     throw unusable(folder, error);
   }
-  if (!stats.isDirectory()) throw unusable(folder, undefined, 'it is a file');
+  if (!stats.isDirectory()) throw unusable(folder, undefined, 'there is a file in its place');
   if (process.getuid === undefined) return;
   const user = process.getuid();
   if (stats.uid !== user) {

@@ -205,6 +205,8 @@ export class SessionStore implements AsyncDisposable {
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    // Now and not when it is done: what is noted meanwhile waits its turn.
+    this.#lastWrite = performance.now();
     this.#writing = this.#writing.then(() => this.#write());
     return this.#writing;
   }
@@ -249,7 +251,6 @@ export class SessionStore implements AsyncDisposable {
         this.#warn?.(`the history can't be written: ${error instanceof Error ? error.message : error}`);
       this.#failed = true;
     }
-    this.#lastWrite = performance.now();
   }
 
   /** The latest sessions, as many as the bounds allow, in the order of their start. */

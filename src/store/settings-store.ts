@@ -8,7 +8,12 @@ function settingsFile(home: Home, warn?: Warn): JsonFile<Record<string, unknown>
   return new JsonFile({
     path: home.settingsFile,
     // Values are checked one by one later, so that one bad line does not cost the others.
-    schema: v.record(v.string(), v.unknown()),
+    schema: v.pipe(
+      v.unknown(),
+      // A list would pass for a record with the keys 0, 1, 2.
+      v.check((content) => !Array.isArray(content)),
+      v.record(v.string(), v.unknown()),
+    ),
     empty: () => ({}),
     ...(warn === undefined ? {} : { warn }),
   });

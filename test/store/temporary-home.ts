@@ -25,6 +25,13 @@ export function someFingerprint(number: number): Fingerprint {
   return fingerprintOfBytes(Buffer.alloc(32, number));
 }
 
+/** Everything that comes, in an array. */
+export async function gather<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of source) all.push(one);
+  return all;
+}
+
 /** Gathers warnings. */
 export function warnings(): { readonly warn: (message: string) => void; readonly told: string[] } {
   const told: string[] = [];
