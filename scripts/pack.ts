@@ -1,0 +1,61 @@
+/**
+ * Prepares the package for `npm pack` and `npm publish`, and undoes it (`prepare`, `restore`; npm calls both).
+ * Node strips no types below `node_modules`, so the package holds compiled JavaScript, while a checkout runs its sources:
+ * `exports` has to name other files in the one than in the other.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+
+const Manifest = v.looseObject({ exports: v.looseObject({ '.': v.unknown() }) });
+
+const root = join(import.meta.dirname, '..');
+const manifestPath = join(root, 'package.json');
+const keptPath = join(root, 'package.json.checkout');
+
+function prepare(): void {
+  restore();
+  compile();
+  const text = readFileSync(manifestPath, 'utf8');
+  const {
+    scripts: _scripts,
+    devDependencies: _tools,
+    allowScripts: _allowed,
+    ...manifest
+  } = v.parse(Manifest, JSON.parse(text));
+  manifest.exports['.'] = { types: './dist/index.d.ts', default: './dist/index.js' };
+  writeFileSync(keptPath, text);
+  writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/** Leaves `dist` as deep as `src`, so that paths from a file to `config` are the same in both. */
+function compile(): void {
+  const built = join(root, '.build');
+  const dist = join(root, 'dist');
+  for (const folder of [built, dist]) rmSync(folder, { recursive: true, force: true });
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (status !== 0) throw new Error('the sources do not compile');
+  renameSync(join(built, 'src'), dist);
+  rmSync(built, { recursive: true });
+}
+
+function restore(): void {
+  if (existsSync(keptPath)) renameSync(keptPath, manifestPath);
+}
+
+switch (process.argv[2]) {
+  case 'prepare':
+    prepare();
+    break;
+  case 'restore':
+    restore();
+    break;
+  default:
+    console.error('usage: node scripts/pack.ts prepare|restore');
+    process.exitCode = 2;
+}
