@@ -18,16 +18,17 @@ export class FolderStack {
 
   /** The folder at a path, open until another path is asked for. Throws NOT_FOUND, NOT_A_FOLDER, UNREADABLE. */
   at(path: SafePath): Folder {
-    return this.#walk(path, (folder, name) => folder.child(name));
-  }
-
-  /** As {@link at}; makes what is missing and calls `made` for each folder that was, outermost first. */
-  make(path: SafePath, made?: (path: SafePath) => void): Folder {
-    return this.#walk(path, (folder, name, depth) => {
-      const child = folder.ensureChild(name);
-      if (child.isNew) made?.(path.slice(0, depth));
-      return child;
-    });
+    let depth = 0;
+    while (depth < this.#names.length && depth < path.length && this.#names[depth] === path[depth])
+      depth += 1;
+    this.#cut(depth);
+    let folder = this.#folders[depth - 1] ?? this.root;
+    for (const name of path.slice(depth)) {
+      folder = folder.child(name);
+      this.#names.push(name);
+      this.#folders.push(folder);
+    }
+    return folder;
   }
 
   /** Closes all but the root. The stack may be used again. */
@@ -37,20 +38,6 @@ export class FolderStack {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #walk(path: SafePath, open: (folder: Folder, name: SafeName, depth: number) => Folder): Folder {
-    let depth = 0;
-    while (depth < this.#names.length && depth < path.length && this.#names[depth] === path[depth])
-      depth += 1;
-    this.#cut(depth);
-    let folder = this.#folders[depth - 1] ?? this.root;
-    for (const name of path.slice(depth)) {
-      folder = open(folder, name, this.#names.length + 1);
-      this.#names.push(name);
-      this.#folders.push(folder);
-    }
-    return folder;
   }
 
   #cut(depth: number): void {

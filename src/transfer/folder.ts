@@ -63,7 +63,10 @@ export class Folder {
    * @throws NOT_FOUND, NOT_A_FOLDER, UNREADABLE.
    */
   child(name: SafeName): Folder {
-    return new Folder(attempt('open', name, () => this.#handle.child(name)), 'old');
+    return new Folder(
+      attempt('open', name, () => this.#handle.child(name)),
+      'old',
+    );
   }
 
   /**
@@ -74,7 +77,10 @@ export class Folder {
    */
   makeChild(name: SafeName): Folder {
     attempt('create', name, () => fs.mkdirSync(this.#handle.at(name), { mode: 0o700 }));
-    return new Folder(attempt('open', name, () => this.#handle.child(name)), 'new');
+    return new Folder(
+      attempt('open', name, () => this.#handle.child(name)),
+      'new',
+    );
   }
 
   /** Opens a folder in this one, made if there is none; {@link isNew} tells which it was. */
@@ -103,7 +109,9 @@ export class Folder {
 
   /** What the open folder itself is. */
   statSelf(): EntryStat {
-    return attempt('read', this.path, () => entryStat(fs.fstatSync(this.#handle.descriptor, { bigint: true })));
+    return attempt('read', this.path, () =>
+      entryStat(fs.fstatSync(this.#handle.descriptor, { bigint: true })),
+    );
   }
 
   /**
@@ -148,7 +156,9 @@ export class Folder {
 
   /** Where a symbolic link points, as a string like a name's (see `name.ts`). */
   readlink(name: SafeName): string {
-    return attempt('read', name, () => decodeName(fs.readlinkSync(this.#handle.at(name), { encoding: 'buffer' })));
+    return attempt('read', name, () =>
+      decodeName(fs.readlinkSync(this.#handle.at(name), { encoding: 'buffer' })),
+    );
   }
 
   /** Sets the time of a symbolic link itself, microseconds since 1970. */
@@ -169,7 +179,9 @@ export class Folder {
   /** Sets this folder's time, microseconds since 1970: last, since every entry that comes or goes changes it. */
   setTimes(mtime: number): void {
     this.#refuseRoot();
-    attempt('change', this.path, () => fs.futimesSync(this.#handle.descriptor, Date.now() / 1000, fsTime(mtime)));
+    attempt('change', this.path, () =>
+      fs.futimesSync(this.#handle.descriptor, Date.now() / 1000, fsTime(mtime)),
+    );
   }
 
   /** Removes a folder in this one if it is empty, and says whether it did. For folders that a failed transfer made. */

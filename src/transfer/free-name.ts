@@ -1,7 +1,6 @@
 /** Other names for a file whose own is taken. */
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
-import type { Folder } from './folder.ts';
 import { checkName, encodeName, MOST_NAME_BYTES, type SafeName } from './name.ts';
 
 const MOST_TRIES = 10_000;
@@ -23,12 +22,7 @@ function numbered(stem: string, number: number, ending: string): SafeName {
   return checkName(`${characters.join('')}${suffix}`);
 }
 
-/** The first free name after `name`, as of now: to show before it is taken. Only a commit takes one for good. */
-export function renameFree(folder: Folder, name: SafeName): SafeName {
-  for (const candidate of freeNames(name)) if (folder.lookup(candidate) === undefined) return candidate;
-  throw noFreeName(name);
-}
-
+/** When all of them are taken. */
 export function noFreeName(name: SafeName): Error {
   return errorOf('EXISTS', `'${escapeText(name)}' and ${MOST_TRIES - 1} names after it are taken`);
 }

@@ -77,18 +77,12 @@ function keyOf(stat: EntryStat): string {
 }
 
 /**
- * Bytes that an earlier run has left of a file and that {@link openPartial} would take over; 0 where there are none. The
- * folder is read once, at the first question about it, so this costs next to nothing.
+ * Whether an earlier run may have left something of this file, as of the first question about the folder. The folder is
+ * read once, so this costs next to nothing; whether it may be taken over shows when it is opened.
  */
-export function partialBytes(folder: Folder, name: SafeName): number {
+export function hasPartial(folder: Folder, name: SafeName): boolean {
   const found = partialsIn(folder);
-  if (found.size === 0) return 0;
-  let most = 0;
-  for (const partial of found.get(hashOf(name)) ?? []) {
-    const stat = folder.lookup(partial);
-    if (stat !== undefined && isOurs(stat) && isFree(partial, stat)) most = Math.max(most, stat.size);
-  }
-  return most;
+  return found.size > 0 && found.has(hashOf(name));
 }
 
 /** An open partial. */
@@ -116,12 +110,107 @@ export function openPartial(folder: Folder, name: SafeName, resume: boolean): Op
   const earlier = found.get(hash) ?? [];
   found.delete(hash);
   if (!resume || own.size > 0) return own;
-  for (const partial of earlier) {
-    if (partial === own.partial) continue;
-    const stat = folder.lookup(partial);
-    if (stat?.type !== 'file' || !isFree(partial, stat)) continue;
-    if (!isOurs(stat)) removeSecondName(folder, name, partial, stat);
-    else if (adopt(folder, partial, stat, own)) return reopened(folder, own);
+  for (const { partial, stat } of adoptable(folder, name, earlier)) {
+    const adopted = adopt(folder, partial, stat, own);
+    if (adopted !== undefined) return adopted;
   }
   return own;
+}
+
+/** Takes the name of this process's partial: created, or left by an earlier transfer under this very process number. */
+function claimOwn(folder: Folder, partial: SafeName, resume: boolean): OpenedPartial {
+  try {
+    return { partial, descriptor: folder.createFile(partial), size: 0 };
+  } catch (error) {
+    if (!failedWith(error, 'EEXIST')) throw error;
+  }
+  const { descriptor, stat } = folder.openFile(partial, 'update');
+  try {
+    if (!isOurs(stat))
+      throw errorOf('UNWRITABLE', `another file has the name of a partial, '${partial}', and is left alone`);
+    if (isOpenHere(stat, 1))
+      throw errorOf('BUSY', 'another transfer of this process is writing the same file');
+    if (!resume && stat.size > 0) attempt('write', partial, () => fs.ftruncateSync(descriptor, 0));
+    left.delete(keyOf(stat));
+    return { partial, descriptor, size: resume ? stat.size : 0 };
+  } catch (error) {
+    fs.closeSync(descriptor);
+    throw error;
+  }
+}
+
+interface Candidate {
+  readonly partial: SafeName;
+  readonly stat: EntryStat;
+}
+
+/** Those that may be taken over, the longest first. */
+function adoptable(folder: Folder, name: SafeName, earlier: Iterable<SafeName>): Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const partial of earlier) {
+    const stat = folder.lookup(partial);
+    if (stat === undefined || !isFree(partial, stat) || writerOf(partial) === process.pid) continue;
+    if (isOurs(stat)) candidates.push({ partial, stat });
+    else removeSecondName(folder, name, partial, stat);
+  }
+  return candidates.sort((one, other) => other.stat.size - one.stat.size);
+}
+
+function isOurs(stat: EntryStat): boolean {
+  const user = process.geteuid?.();
+  return stat.type === 'file' && stat.links === 1 && (user === undefined || stat.owner === user);
+}
+
+function writerOf(partial: SafeName): number {
+  return Number(PARTIAL.exec(partial)?.[2]);
+}
+
+function isFree(partial: SafeName, stat: EntryStat): boolean {
+  const writer = writerOf(partial);
+  return writer === process.pid ? !isOpenHere(stat, 0) : writerIsGone(writer, stat);
+}
+
+/** Whether this process, in whichever worker, has more than `known` descriptors on an inode. */
+function isOpenHere(stat: EntryStat, known: number): boolean {
+  const descriptors = descriptorsOn('self', stat);
+  if (descriptors !== undefined) return descriptors > known;
+  // Where that can't be seen: free if this thread has left it, or if it is older than the process.
+  const start = Date.now() - process.uptime() * 1000;
+  return !left.has(keyOf(stat)) && changedAt(stat) >= start;
+}
+
+/**
+ * Takes over the partial of another process by renaming it onto our own empty one. Of two processes that try, one finds
+ * it gone. Undefined when it can't be had; then our own is as it was.
+ */
+function adopt(
+  folder: Folder,
+  partial: SafeName,
+  stat: EntryStat,
+  own: OpenedPartial,
+): OpenedPartial | undefined {
+  let opened: OpenedFile | undefined;
+  try {
+    opened = folder.openFile(partial, 'update', stat);
+    if (sameInode(opened.stat, stat)) {
+      folder.rename(partial, own.partial);
+      fs.closeSync(own.descriptor);
+      return { partial: own.partial, descriptor: opened.descriptor, size: opened.stat.size };
+    }
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT', 'EACCES', 'EPERM')) throw error;
+  }
+  if (opened !== undefined) fs.closeSync(opened.descriptor);
+  return undefined;
+}
+
+/** A commit is link and then unlink: killed between them, it leaves the target with the partial as its second name. */
+function removeSecondName(folder: Folder, name: SafeName, partial: SafeName, stat: EntryStat): void {
+  const target = folder.lookup(name);
+  if (stat.links === 2 && target !== undefined && sameInode(target, stat)) folder.unlink(partial);
+}
+
+/** What an open partial is now. */
+export function statPartial(opened: OpenedPartial): EntryStat {
+  return attempt('read', opened.partial, () => entryStat(fs.fstatSync(opened.descriptor, { bigint: true })));
 }

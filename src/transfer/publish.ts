@@ -1,11 +1,11 @@
 /** Giving a finished file its name, which replaces nothing that it may not replace. */
-import * as fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
-import { sameInode } from './entry-stat.ts';
+import { type EntryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
 import type { SafeName } from './name.ts';
+import { partialName } from './partial.ts';
 import { failedWith } from './system-error.ts';
 
 /** What to do when the name is taken: fail with EXISTS, replace what has it, or take `a (2).txt`. */
@@ -17,7 +17,6 @@ export interface Published {
   readonly replaced: boolean;
 }
 
-const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 /** What `link` fails with on file systems that have none: FAT, exFAT, many network and FUSE ones. */
 const NO_LINKS = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EACCES', 'EINVAL'];
 
@@ -67,16 +66,15 @@ function take(folder: Folder, partial: SafeName, name: SafeName): boolean {
  * between the two leaves the empty file, which is the price of never replacing somebody else's.
  */
 function claim(folder: Folder, partial: SafeName, name: SafeName): boolean {
-  let claimed: ReturnType<Folder['openFile']>;
+  let claimed: EntryStat;
   try {
-    claimed = folder.openFile(name, O_WRONLY | O_CREAT | O_EXCL);
+    claimed = folder.createEmpty(name);
   } catch (error) {
     if (failedWith(error, 'EEXIST')) return false;
     throw error;
   }
-  fs.closeSync(claimed.descriptor);
   const now = folder.lookup(name);
-  if (now === undefined || !sameInode(now, claimed.stat) || now.size > 0) return false;
+  if (now === undefined || !sameInode(now, claimed) || now.size > 0) return false;
   try {
     folder.rename(partial, name);
   } catch (error) {
@@ -84,4 +82,33 @@ function claim(folder: Folder, partial: SafeName, name: SafeName): boolean {
     throw error;
   }
   return true;
+}
+
+/**
+ * Makes a symbolic link, under the same rules as a file. Its target must have been checked.
+ *
+ * @param mtime Microseconds since 1970.
+ * @throws EXISTS, IS_A_FOLDER, NOT_A_FILE.
+ */
+export function placeLink(
+  folder: Folder,
+  name: SafeName,
+  link: { readonly target: string; readonly mtime: number; readonly policy: CommitPolicy },
+): Published {
+  const { target, mtime, policy } = link;
+  if (policy !== 'fail') {
+    // Made aside first, so that what is there is replaced at once, and so that one loop finds a free name for both kinds.
+    const aside = partialName(name);
+    folder.symlink(target, aside);
+    try {
+      folder.setLinkTimes(aside, mtime);
+      return publish(folder, aside, name, policy);
+    } catch (error) {
+      folder.unlink(aside);
+      throw error;
+    }
+  }
+  folder.symlink(target, name);
+  folder.setLinkTimes(name, mtime);
+  return { name, replaced: false };
 }

@@ -5,6 +5,7 @@ import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
+import { readFully } from './regular-file.ts';
 import { attempt } from './system-error.ts';
 
 /** See the head of this file. */
@@ -32,7 +33,7 @@ export class SourceFile {
    * @throws NOT_FOUND, IS_A_FOLDER, NOT_A_FILE, UNREADABLE.
    */
   static open(folder: Folder, name: SafeName, seen?: EntryStat): SourceFile {
-    const { descriptor, stat } = folder.openFile(name, fs.constants.O_RDONLY, seen);
+    const { descriptor, stat } = folder.openFile(name, 'read', seen);
     return new SourceFile(folder, name, descriptor, stat);
   }
 
@@ -43,15 +44,7 @@ export class SourceFile {
 
   /** Fills `bytes` from `position`; fewer only at the end of the file. Returns how many. */
   readAt(bytes: Uint8Array, position: number): number {
-    return attempt('read', this.name, () => {
-      let done = 0;
-      while (done < bytes.length) {
-        const count = fs.readSync(this.#open(), bytes, done, bytes.length - done, position + done);
-        if (count === 0) break;
-        done += count;
-      }
-      return done;
-    });
+    return attempt('read', this.name, () => readFully(this.#open(), bytes, position));
   }
 
   /**

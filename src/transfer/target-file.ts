@@ -8,9 +8,10 @@ import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
-import { leavePartial, type OpenedPartial, openPartial } from './partial.ts';
+import { leavePartial, type OpenedPartial, openPartial, statPartial } from './partial.ts';
 import { type CommitPolicy, type Published, publish } from './publish.ts';
-import { type FileAction, fileError } from './system-error.ts';
+import { readFully, writeFully } from './regular-file.ts';
+import { type FileAction, failedWith, fileError } from './system-error.ts';
 
 /** Written bytes after which they are brought to the disk, so that a crash costs no more than these. */
 const SYNC_BYTES = 64 * 1024 * 1024;
@@ -20,7 +21,10 @@ const ZEROS = new Uint8Array(64 * 1024);
 
 /** What is known of a file before its first byte. */
 export interface TargetOptions {
-  /** Bytes that were announced: one more is refused. Undefined for a stream of unknown length. */
+  /**
+   * Bytes that were announced: one more is refused. Undefined for a stream of unknown length, which ends where the last
+   * write or hole has ended and always starts empty.
+   */
   readonly size?: number | undefined;
   /** `partial` (the default) takes over what an earlier run has left, `none` starts empty. */
   readonly basis?: 'partial' | 'none';
@@ -40,6 +44,8 @@ export interface CommitOptions {
 /** What became of it. */
 export interface Committed extends Published {
   readonly size: number;
+  /** False where the file system refuses to keep permissions or times, as some of other systems do. */
+  readonly attributesKept: boolean;
 }
 
 type State = 'open' | 'closed' | 'ended';
@@ -51,9 +57,7 @@ export class TargetFile {
   readonly resumable: number;
   readonly #folder: Folder;
   readonly #letGo: () => void;
-  readonly #partial: SafeName;
-  readonly #descriptor: number;
-  readonly #stat: EntryStat;
+  readonly #opened: OpenedPartial;
   readonly #size: number | undefined;
   readonly #durable: boolean;
   #state: State = 'open';
@@ -63,18 +67,19 @@ export class TargetFile {
   /** End of what is to be there, holes included. */
   #end = 0;
   #unsynced = 0;
+  #attributesKept = true;
+  /** What the partial was when it was closed. */
+  #closing: EntryStat | undefined;
 
   private constructor(folder: Folder, name: SafeName, opened: OpenedPartial, options: TargetOptions) {
     this.name = name;
-    this.resumable = opened.stat.size;
+    this.resumable = opened.size;
     this.#folder = folder;
     this.#letGo = folder.hold();
-    this.#partial = opened.partial;
-    this.#descriptor = opened.descriptor;
-    this.#stat = opened.stat;
+    this.#opened = opened;
     this.#size = options.size;
     this.#durable = options.durable ?? false;
-    this.#length = opened.stat.size;
+    this.#length = opened.size;
   }
 
   /**
@@ -84,7 +89,8 @@ export class TargetFile {
    *   UNWRITABLE, NO_SPACE and whatever else the system says.
    */
   static open(folder: Folder, name: SafeName, options: TargetOptions = {}): TargetFile {
-    const opened = openPartial(folder, name, options.basis !== 'none');
+    const resume = options.basis !== 'none' && options.size !== undefined;
+    const opened = openPartial(folder, name, resume);
     return new TargetFile(folder, name, opened, options);
   }
 
@@ -101,15 +107,7 @@ export class TargetFile {
 
   /** Fills `bytes` from `position`; fewer only at the end of the file. Returns how many. */
   readAt(bytes: Uint8Array, position: number): number {
-    return this.#step('read', () => {
-      let done = 0;
-      while (done < bytes.length) {
-        const count = fs.readSync(this.#descriptor, bytes, done, bytes.length - done, position + done);
-        if (count === 0) break;
-        done += count;
-      }
-      return done;
-    });
+    return this.#step('read', () => readFully(this.#opened.descriptor, bytes, position));
   }
 
   /** Makes `length` bytes at `position` zero: without writing where nothing was ever written. */
@@ -122,16 +120,11 @@ export class TargetFile {
     });
   }
 
-  /** Says that bytes which are there already are right, up to `position`. */
-  keepUpTo(position: number): void {
-    this.#claim(0, position);
-  }
-
   /** Cuts the partial. */
   truncate(length: number): void {
     this.#step('write', () => {
       if (length < this.#length) {
-        fs.ftruncateSync(this.#descriptor, length);
+        fs.ftruncateSync(this.#opened.descriptor, length);
         this.#length = length;
       }
       this.#end = Math.min(this.#end, length);
@@ -141,7 +134,7 @@ export class TargetFile {
   /** Brings what was written to the disk. */
   sync(): void {
     this.#step('write', () => {
-      fs.fdatasyncSync(this.#descriptor);
+      fs.fdatasyncSync(this.#opened.descriptor);
       this.#unsynced = 0;
     });
   }
@@ -155,34 +148,34 @@ export class TargetFile {
   commit(options: CommitOptions): Committed {
     const size = this.#size ?? this.#end;
     this.#finish(options, size);
-    const published = publish(this.#folder, this.#partial, this.name, options.policy);
+    const published = publish(this.#folder, this.#opened.partial, this.name, options.policy);
     try {
       if (this.#durable) this.#folder.sync();
     } finally {
       this.#leave();
     }
-    return { ...published, size };
+    return { ...published, size, attributesKept: this.#attributesKept };
   }
 
   /** Leaves the partial for a later attempt; an empty one is removed. Does nothing once the file has ended. */
   keep(): void {
     if (this.#state === 'ended') return;
-    if (this.#length === 0) {
+    const stat = this.#close();
+    if (stat.size === 0) {
       this.discard();
       return;
     }
-    this.#close();
-    leavePartial(this.#folder, this.#partial, this.#stat);
+    leavePartial(this.#folder, this.#opened.partial, stat);
     this.#leave();
   }
 
   /** Removes the partial. Does nothing once the file has ended. */
   discard(): void {
     if (this.#state === 'ended') return;
-    this.#close();
     try {
-      const now = this.#folder.lookup(this.#partial);
-      if (now !== undefined && sameInode(now, this.#stat)) this.#folder.unlink(this.#partial);
+      const stat = this.#close();
+      const now = this.#folder.lookup(this.#opened.partial);
+      if (now !== undefined && sameInode(now, stat)) this.#folder.unlink(this.#opened.partial);
     } finally {
       this.#leave();
     }
@@ -195,18 +188,21 @@ export class TargetFile {
 
   #finish({ mode, mtime }: CommitOptions, size: number): void {
     if (this.#state === 'closed' && this.#failure === undefined) return;
-    const descriptor = this.#descriptor;
+    const { descriptor } = this.#opened;
     this.#step('write', () => {
       if (this.#length !== size) fs.ftruncateSync(descriptor, size);
       this.#length = size;
       // Before the mode: killed during a long sync, the partial must still be one that we may open.
       if (size > SYNC_BEFORE_NAMING_BYTES) fs.fdatasyncSync(descriptor);
-      fs.fchmodSync(descriptor, mode & 0o777);
-      fs.futimesSync(descriptor, Date.now() / 1000, fsTime(mtime));
+      const modeKept = unlessRefused(() => fs.fchmodSync(descriptor, mode & 0o777));
+      const timeKept = unlessRefused(() => fs.futimesSync(descriptor, Date.now() / 1000, fsTime(mtime)));
+      this.#attributesKept = modeKept && timeKept;
       if (this.#durable) fs.fsyncSync(descriptor);
-      // What gets the name must be the file that was written: replaced by another, it has no link any more.
-      if (fs.fstatSync(descriptor, { bigint: true }).nlink !== 1n)
+      const stat = statPartial(this.#opened);
+      // What gets the name must be the file that was written: once replaced by another, it has no link any more.
+      if (stat.links !== 1)
         throw errorOf('IO', `the partial of '${escapeText(this.name)}' was replaced meanwhile`);
+      this.#closing = stat;
       this.#state = 'closed';
       // Some file systems only now tell that the quota is used up.
       fs.closeSync(descriptor);
@@ -214,13 +210,11 @@ export class TargetFile {
   }
 
   #write(bytes: Uint8Array, position: number): void {
-    let done = 0;
-    while (done < bytes.length)
-      done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, position + done);
-    this.#length = Math.max(this.#length, position + done);
-    this.#unsynced += done;
+    writeFully(this.#opened.descriptor, bytes, position);
+    this.#length = Math.max(this.#length, position + bytes.length);
+    this.#unsynced += bytes.length;
     if (this.#unsynced < SYNC_BYTES) return;
-    fs.fdatasyncSync(this.#descriptor);
+    fs.fdatasyncSync(this.#opened.descriptor);
     this.#unsynced = 0;
   }
 
@@ -242,14 +236,29 @@ export class TargetFile {
     }
   }
 
-  #close(): void {
-    if (this.#state !== 'open') return;
-    this.#state = 'closed';
-    fs.closeSync(this.#descriptor);
+  /** Closes it if it is open; gives what it was then. */
+  #close(): EntryStat {
+    this.#closing ??= statPartial(this.#opened);
+    if (this.#state === 'open') {
+      this.#state = 'closed';
+      fs.closeSync(this.#opened.descriptor);
+    }
+    return this.#closing;
   }
 
   #leave(): void {
     this.#state = 'ended';
     this.#letGo();
+  }
+}
+
+/** Does what the file system may refuse because it has no such thing; false if it did. */
+function unlessRefused(step: () => void): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    if (!failedWith(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) throw error;
+    return false;
   }
 }

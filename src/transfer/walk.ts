@@ -2,7 +2,8 @@
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { EntryStat } from './entry-stat.ts';
-import type { Folder, ListedEntry } from './folder.ts';
+import type { Folder } from './folder.ts';
+import type { ListedEntry } from './listing.ts';
 import { checkName, MOST_DEPTH, type SafeName, type SafePath } from './name.ts';
 import { isPartialName } from './partial.ts';
 import type { SourceRoot } from './source-root.ts';
