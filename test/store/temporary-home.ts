@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type Fingerprint, fingerprintOfBytes } from '../../src/crypto/fingerprint.ts';
 import { ensureHome, type Home, resolveHome } from '../../src/store/home.ts';
 
@@ -63,7 +64,7 @@ export function otherProcess(
     readonly onOutput?: (text: string, kill: () => void) => void;
   } = {},
 ): Promise<Run> {
-  const program = join(import.meta.dirname, 'other-process.ts');
+  const program = fileURLToPath(import.meta.resolve('./other-process.ts'));
   const child = spawn(process.execPath, [program, ...args], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
