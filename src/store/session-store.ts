@@ -5,6 +5,7 @@ import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { systemCode } from '../errors.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type Warn } from './json-file.ts';
+import { timeStamp } from './time-stamp.ts';
 
 /** At most one write in this time, in milliseconds: a busy server would otherwise sync the disk for each file. */
 const WRITE_STEP = 1000;
@@ -13,18 +14,13 @@ const MOST_BYTES = 4 * 1024 * 1024;
 /** Characters that are kept of a text from a peer. */
 const MOST_CHARACTERS = 256;
 
-const date = v.pipe(
-  v.string(),
-  v.isoTimestamp(),
-  v.transform((text) => new Date(text)),
-);
 const count = v.pipe(v.number(), v.minValue(0));
 const moved = v.object({ files: count, bytes: count });
 
 const TRANSFER = v.object({
   id: v.string(),
   direction: v.picklist(['send', 'receive']),
-  at: date,
+  at: timeStamp,
   /** The first of them; `files` is how many there were. */
   paths: v.array(v.string()),
   files: count,
@@ -47,14 +43,14 @@ const SESSION = v.object({
   /** The port of ours that was dialled; null where we dialled. */
   listener: v.nullable(v.number()),
   pid: v.number(),
-  started: date,
+  started: timeStamp,
   /** When something was last noted. */
-  touched: date,
+  touched: timeStamp,
   sent: moved,
   received: moved,
   /** The last ones. */
   transfers: v.array(TRANSFER),
-  end: v.nullable(v.object({ at: date, code: v.string(), reason: v.nullable(v.string()) })),
+  end: v.nullable(v.object({ at: timeStamp, code: v.string(), reason: v.nullable(v.string()) })),
 });
 
 const SCHEMA = v.object({ sessions: v.array(SESSION) });

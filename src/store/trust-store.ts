@@ -5,6 +5,7 @@ import { errorOf } from '../errors.ts';
 import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type Warn } from './json-file.ts';
+import { timeStamp } from './time-stamp.ts';
 
 /** What made a peer trusted, in the order of what it is worth, least first. */
 export const TRUST_REASONS = [
@@ -24,21 +25,15 @@ const MOST_ADDRESSES = 8;
 /** A peer that comes and goes is not written down again within this time, in milliseconds. */
 const SEEN_STEP = 60_000;
 
-const date = v.pipe(
-  v.string(),
-  v.isoTimestamp(),
-  v.transform((text) => new Date(text)),
-);
-
 const PEER = v.object({
   fingerprint: v.custom<Fingerprint>(isFingerprint),
   name: v.pipe(v.string(), v.minLength(1), v.maxLength(80)),
   /** `host:port` as it was dialled, the last used first. */
   addresses: v.pipe(v.array(v.pipe(v.string(), v.maxLength(300))), v.maxLength(MOST_ADDRESSES)),
   rights: v.picklist(['all']),
-  since: date,
+  since: timeStamp,
   how: v.picklist(TRUST_REASONS),
-  lastSeen: v.nullable(date),
+  lastSeen: v.nullable(timeStamp),
 });
 
 /** A peer whose key is pinned. */

@@ -191,6 +191,22 @@ test('a broken file that two set aside at once is kept once', async (t) => {
   assert.deepEqual((await wordFile(path).read()).words, ['new']);
 });
 
+test('a broken file that cannot be set aside does not stop a start, and is not overwritten', async (t) => {
+  const path = join(temporaryFolder(t), 'words.json');
+  writeFileSync(path, '{', { mode: 0o600 });
+  // Stands in the way of the lock, as a read-only disk does.
+  writeFileSync(`${path}.lock`, '');
+  const { warn, told } = warnings();
+  const options = { path, version: 2, schema: SCHEMA, empty: () => ({ words: [] }), patience: 100, warn };
+  assert.deepEqual(await new JsonFile(options).read(), { words: [] });
+  assert.equal(told.length, 1);
+  await assert.rejects(
+    new JsonFile(options).update(() => ({ words: [] })),
+    { code: 'BUSY' },
+  );
+  assert.equal(readFileSync(path, 'utf8'), '{');
+});
+
 test('a file of a newer version is refused and stays as it is', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'words.json');

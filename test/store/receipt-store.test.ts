@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type ReceiptEnd, ReceiptStore } from '../../src/store/receipt-store.ts';
+import type { ReceiptEnd } from '../../src/store/receipt-lines.ts';
+import { ReceiptStore } from '../../src/store/receipt-store.ts';
 import { gather, someFingerprint, temporaryHome } from './temporary-home.ts';
 
 const BOUNDS = { keep: 1000, maxDays: 90 };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { addressText, TrustStore } from '../../src/store/trust-store.ts';
-import { otherProcess, someFingerprint, temporaryHome } from './temporary-home.ts';
+import { otherProcess, someFingerprint, temporaryHome, warnings } from './temporary-home.ts';
 
 const [ALICE, BOB, CAROL] = [someFingerprint(1), someFingerprint(2), someFingerprint(3)];
 
@@ -117,13 +117,36 @@ test('what another process pins is seen, and two that pin at once both do', asyn
   );
 });
 
-test('a fingerprint that is none does not pass for one', async (t) => {
+test('a broken trust file is set aside and told, a newer one is refused and stays', async (t) => {
   const home = temporaryHome(t);
   await new TrustStore(home).trust({ fingerprint: ALICE, name: 'alice', how: 'manual' });
-  writeFileSync(home.trustFile, readFileSync(home.trustFile, 'utf8').replace(ALICE, ALICE.slice(0, -1)));
-  const told: string[] = [];
-  assert.deepEqual(await new TrustStore(home, (message) => void told.push(message)).list(), []);
-  assert.equal(told.length, 1);
+  const good = readFileSync(home.trustFile, 'utf8');
+  const broken = [
+    '',
+    good.slice(0, 60),
+    'garbage',
+    good.replace(ALICE, ALICE.slice(0, -1)),
+    good.replace('manual', 'magic'),
+  ];
+  for (const content of broken) {
+    writeFileSync(home.trustFile, content, { mode: 0o600 });
+    const { warn, told } = warnings();
+    const store = new TrustStore(home, warn);
+    assert.deepEqual(await store.list(), [], content);
+    assert.match(told.join(), /trust\.json can't be used/);
+    await store.trust({ fingerprint: BOB, name: 'bob', how: 'manual' });
+    assert.equal((await store.list()).length, 1);
+  }
+  const kept = readdirSync(home.data).filter((name) => name.startsWith('trust.json.broken-'));
+  assert.deepEqual(
+    new Set(kept.map((name) => readFileSync(`${home.data}/${name}`, 'utf8'))),
+    new Set(broken),
+  );
+  const newer = good.replace('"version": 1', '"version": 2');
+  writeFileSync(home.trustFile, newer);
+  await assert.rejects(new TrustStore(home).get(ALICE), { code: 'STATE', message: /newer/ });
+  await assert.rejects(new TrustStore(home).forget(ALICE), { code: 'STATE', message: /newer/ });
+  assert.equal(readFileSync(home.trustFile, 'utf8'), newer);
 });
 
 test('addresses are compared in one form', () => {
