@@ -4,7 +4,7 @@
  */
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { provideTestPrograms } from './system-packages.ts';
@@ -12,10 +12,10 @@ import { provideTestPrograms } from './system-packages.ts';
 /** A guard against a hang, far above what any test takes. */
 const LONGEST_TEST_MILLISECONDS = 600_000;
 
-const root = join(import.meta.dirname, '..');
+process.chdir(join(import.meta.dirname, '..'));
 const inCi = process.env['CI'] === 'true';
 const wanted = process.argv.slice(2);
-const files = globSync('test/**/*.test.ts', { cwd: root })
+const files = globSync('test/**/*.test.ts')
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part.replace(/^\.\//, ''))));
 
@@ -25,22 +25,36 @@ for (const name of Object.keys(process.env)) if (name.startsWith('LOCALSTREAM_')
 
 let passed = 0;
 let failed = 0;
+/** Tests that have begun and not ended: what is left of them at the end was cut off by `process.exit(0)`. */
+let unfinished = 0;
 const skipped: string[] = [];
 
 if (files.length === 0) {
   finish();
 } else {
   const stream = run({
-    cwd: root,
     files,
     concurrency: Math.min(4, Math.max(2, availableParallelism())),
     timeout: LONGEST_TEST_MILLISECONDS,
   });
+  stream.on('test:enqueue', () => {
+    unfinished += 1;
+  });
+  stream.on('test:complete', () => {
+    unfinished -= 1;
+  });
   stream.on('test:pass', ({ name, file, details, skip, todo }) => {
     if (details.type === 'suite') return;
     const reason = skip ?? todo;
-    if (reason === undefined || reason === false) passed += 1;
-    else skipped.push(`${file ?? ''}: ${name}${typeof reason === 'string' ? ` (${reason})` : ''}`);
+    if (reason !== undefined && reason !== false) {
+      skipped.push(`${file ?? ''}: ${name}${typeof reason === 'string' ? ` (${reason})` : ''}`);
+    } else if (file === resolve(name)) {
+      // A file passes as a test of its own where nothing in it has run.
+      failed += 1;
+      console.log(`${name}: no test ran`);
+    } else {
+      passed += 1;
+    }
   });
   stream.on('test:fail', ({ details }) => {
     if (details.type !== 'suite') failed += 1;
@@ -51,6 +65,10 @@ if (files.length === 0) {
 }
 
 function finish(): void {
+  if (unfinished > 0) {
+    console.log(`cut off before their end: ${unfinished}`);
+    failed += unfinished;
+  }
   if (skipped.length > 0) {
     console.log(inCi ? '\nskipped, which counts as failed here:' : '\nskipped:');
     for (const line of skipped) console.log(`  ${line}`);
