@@ -125,6 +125,8 @@ describe('wrapShare and unwrapShare', () => {
     const ciphertext = wrapShare(bobKey, share, labelC);
     const room = MAX_DECRYPTIONS + MAX_WAITING_DECRYPTIONS;
     const asked = Array.from({ length: room + 20 }, () => unwrapShare(bob, ciphertext, labelC));
+    // What cannot be a ciphertext does not even queue.
+    await assert.rejects(unwrapShare(bob, ciphertext.subarray(1), labelC), isBadHandshake);
     const results = await Promise.allSettled(asked);
     const busy = results.filter(
       (result) =>
