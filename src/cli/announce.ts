@@ -1,0 +1,93 @@
+/** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
+import type { LocalstreamError } from '../errors.ts';
+import type { Listener, Session } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
+import type { ListeningEvent } from './events.ts';
+import type { Output } from './output.ts';
+import { formatPeer } from './peer-address.ts';
+import { peerDetail, peerText, shareDetails, shownName } from './peer-text.ts';
+import { receiptEvent, receiptLine } from './receipt-text.ts';
+import { plural } from './units.ts';
+
+/** Follows a listener for as long as it lives. */
+export function announceListener(output: Output, listener: Listener): void {
+  const { port } = listener;
+  listener.on('peer', (peer) => {
+    const text = `${peerText(peer)} is connected on ${port}`;
+    output.note(text, {
+      event: 'peer',
+      change: 'connected',
+      listener: port,
+      peer: peerDetail(peer),
+      code: null,
+    });
+    output.detail(`  ${peer.group}, ${peer.cipher}, ${peer.fingerprint}`);
+  });
+  listener.on('left', (peer, error) => {
+    const why = error === undefined ? '' : `: ${errorText(error)}`;
+    const code = error?.code ?? null;
+    output.note(`${peerText(peer)} left ${port}${why}`, {
+      event: 'peer',
+      change: 'left',
+      listener: port,
+      peer: peerDetail(peer),
+      code,
+    });
+  });
+  listener.on('refused', ({ address, error }) => {
+    const { code, message } = error;
+    const text = `turned away ${shownName(address)} on ${port}: ${errorText(error)}`;
+    output.note(text, { event: 'refused', listener: port, address, code, message });
+  });
+  listener.on('receipt', (receipt) => {
+    output.note(receiptLine(receipt), receiptEvent(receipt));
+  });
+}
+
+/** Says so when the server ends the connection; `onClosed` is called in any case. */
+export function announceSession(output: Output, session: Session, onClosed: () => void): void {
+  void session.closed.then((error) => {
+    onClosed();
+    if (error === undefined || error.code === 'CANCELLED') return;
+    const { peer } = session;
+    output.note(`${peerText(peer)} is gone: ${errorText(error)}`, {
+      event: 'peer',
+      change: 'left',
+      listener: null,
+      peer: peerDetail(peer),
+      code: error.code,
+    });
+  });
+}
+
+/** The event of a listener that is ready. */
+export function listeningEvent(listener: Listener, fingerprint: string): ListeningEvent {
+  const { host, port, maxConnections, open } = listener;
+  return {
+    event: 'listening',
+    host,
+    port,
+    fingerprint,
+    maxConnections,
+    open,
+    shares: shareDetails(listener),
+  };
+}
+
+/** The same as one line. */
+export function listeningText(listener: Listener, fingerprint: string): string {
+  const { host, port, maxConnections, open, shares } = listener;
+  const shown = shares.map(({ name, mode }) => `${shownName(name)} (${mode})`).join(', ');
+  const parts = [
+    `listening on ${formatPeer(host, port)}`,
+    `up to ${plural(maxConnections, 'peer')}`,
+    shown === '' ? 'no shares' : `shares ${shown}`,
+    ...(open ? ['open to unknown keys'] : []),
+    fingerprint,
+  ];
+  return parts.join(', ');
+}
+
+function errorText(error: LocalstreamError): string {
+  return escapeText(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`, 1000);
+}

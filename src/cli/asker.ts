@@ -1,0 +1,12 @@
+/** Who can be asked. A question that nobody can be asked is a no, so an absent method means no. */
+import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
+
+/** Asks the person at the terminal, where there is one. */
+export interface Asker {
+  /** An unknown server answers. Rejects when the signal aborts. */
+  readonly server?: (question: TrustQuestion, signal: AbortSignal) => Promise<TrustAnswer>;
+  /** An unknown client wants in. Rejects when the signal aborts. */
+  readonly client?: (question: TrustQuestion, signal: AbortSignal) => Promise<TrustAnswer>;
+  /** A peer wants to send something that was not asked about yet. */
+  readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
+}

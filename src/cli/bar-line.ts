@@ -1,0 +1,73 @@
+/** One line that says how far a transfer is, in however many columns there are. */
+import type { Progress } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
+import { percentOf } from './rate.ts';
+import { cut, widthOf } from './text-width.ts';
+import { formatBytes, formatClock, formatRate } from './units.ts';
+
+/** What is shown of a transfer. */
+export interface BarState {
+  readonly progress: Progress;
+  /** Bytes a second, smoothed. */
+  readonly perSecond: number | undefined;
+  readonly secondsLeft: number | undefined;
+}
+
+const LONGEST_BAR = 30;
+const SHORTEST_BAR = 8;
+const LONGEST_NAME = 32;
+const SHORTEST_NAME = 8;
+const GAP = 2;
+
+/** The line, never wider than `columns`. What matters least is left out first. */
+export function renderBar({ progress, perSecond, secondsLeft }: BarState, columns: number): string {
+  const percent = percentOf(progress);
+  const share = percent === undefined ? '' : `${String(percent).padStart(2)} %`;
+  const { phase, bytes, bytesTotal, files, filesTotal, totalsKnown } = progress;
+  const isMoving = phase === 'moving';
+  const state =
+    phase === 'waiting' ? 'waiting for the other side' : phase === 'committing' ? 'committing...' : '';
+  const rate = isMoving && perSecond !== undefined ? formatRate(perSecond) : '';
+  const left = isMoving && totalsKnown && secondsLeft !== undefined ? `${formatClock(secondsLeft)} left` : '';
+  const total = totalsKnown ? formatBytes(bytesTotal) : `${formatBytes(bytesTotal)} or more`;
+  const sizes = phase === 'waiting' ? '' : `${formatBytes(bytes)} of ${total}`;
+  const counts = filesTotal > 1 ? `${files} of ${filesTotal} files` : '';
+
+  let room = columns;
+  const take = (text: string): string => {
+    const width = text.length;
+    if (width === 0 || width + GAP > room + (room === columns ? GAP : 0)) return '';
+    room -= width + (room === columns ? 0 : GAP);
+    return text;
+  };
+  // In the order of what a person misses first; the place in the line is another matter.
+  const fields = {
+    state: take(phase === 'waiting' ? cut(state, columns) : state),
+    share: take(share),
+    rate: take(rate),
+    left: take(left),
+    sizes: take(sizes),
+    counts: take(counts),
+  };
+  const name = nameWithin(
+    progress.current,
+    room - GAP - (percent === undefined ? 0 : SHORTEST_BAR + GAP + 2),
+  );
+  if (name !== '') room -= widthOf(name) + GAP;
+  const bar = percent === undefined ? '' : barWithin(percent, Math.min(LONGEST_BAR, room - GAP - 2));
+  return [name, bar, fields.share, fields.sizes, fields.counts, fields.rate, fields.left, fields.state]
+    .filter((field) => field !== '')
+    .join(' '.repeat(GAP));
+}
+
+function nameWithin(current: string | undefined, room: number): string {
+  if (current === undefined || room < SHORTEST_NAME) return '';
+  const base = current.slice(current.lastIndexOf('/') + 1);
+  return cut(escapeText(base), Math.min(room, LONGEST_NAME));
+}
+
+function barWithin(percent: number, width: number): string {
+  if (width < SHORTEST_BAR) return '';
+  const full = Math.floor((percent / 100) * width);
+  return `[${'='.repeat(full)}${full < width ? '>' : ''}${' '.repeat(Math.max(0, width - full - 1))}]`;
+}

@@ -1,0 +1,65 @@
+/** list_dir: what a server shows. */
+import type { Entry } from '../../index.ts';
+import { escapeText } from '../../protocol/text.ts';
+import { defineCommand, option, optional } from '../command.ts';
+import type { EntryEvent } from '../events.ts';
+import { parsePeer } from '../peer-address.ts';
+import { formatBytes, formatTime } from '../units.ts';
+import { path } from '../values.ts';
+import { placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
+
+/** The longest path that a link's target is shown with. */
+const LONGEST_TARGET = 500;
+
+export const listDir = defineCommand({
+  name: 'list_dir',
+  aliases: ['ls'],
+  group: 'reach',
+  scope: 'both',
+  summary: 'list a folder of a server, or its shares',
+  notes: [
+    'Columns: type, size, time of the last change, name. Names are shown escaped; --json has them exactly.',
+    TRUST_NOTE,
+  ],
+  arguments: { path: optional('/SHARE/... or PEER:/SHARE/...; the shares unless given', path, 'remote') },
+  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...REACH_OPTIONS },
+  examples: [
+    { line: 'list_dir nas:/docs', does: 'lists a folder of one share' },
+    { line: 'list_dir nas:', does: 'lists the shares' },
+  ],
+  run: async (context, { arguments: { path: typed }, options }) => {
+    const { output, signal } = context;
+    const place = placeOf(context, typed, options.from);
+    await withSession(context, place.peer, options, async (session) => {
+      for await (const entry of session.list(place.path, { signal })) {
+        output.result(entryEvent(entry), () => entryLine(entry));
+        // The listing waits for whoever reads it, and ends when that one has had enough (`| head`).
+        await output.screen.ready();
+        if (output.screen.isGone) return;
+      }
+    });
+  },
+});
+
+/** The event of an entry. */
+export function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
+  return {
+    event: 'entry',
+    name,
+    type,
+    size,
+    mtime: Number.isNaN(mtime.getTime()) ? new Date(0).toISOString() : mtime.toISOString(),
+    mode,
+    ...(shareMode === undefined ? {} : { shareMode }),
+    ...(target === undefined ? {} : { target }),
+  };
+}
+
+/** One line of a listing. The name comes last, so that its width moves nothing. */
+export function entryLine({ name, type, size, mtime, shareMode, target }: Entry): string {
+  const shownSize = type === 'file' ? formatBytes(size) : '-';
+  const suffix = type === 'folder' || type === 'share' ? '/' : '';
+  const link = target === undefined ? '' : ` -> ${escapeText(target, LONGEST_TARGET)}`;
+  const mode = shareMode === undefined ? '' : `  (${shareMode})`;
+  return `${type.padEnd(6)}  ${shownSize.padStart(7)}  ${formatTime(mtime)}  ${escapeText(name, 1000)}${suffix}${link}${mode}`;
+}

@@ -1,0 +1,94 @@
+/** What the commands that reach a server share. */
+import { parseFingerprint } from '../../crypto/fingerprint.ts';
+import { errorOf } from '../../errors.ts';
+import type { ConnectOptions, Session } from '../../index.ts';
+import { flag, option } from '../command.ts';
+import type { Context } from '../context.ts';
+import { looksRemote, type PeerAddress, parseRemotePath } from '../peer-address.ts';
+import { peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
+
+/** How an unknown server is dealt with. */
+export const REACH_OPTIONS = {
+  acceptNew: flag('pin an unknown key unseen; a changed one is refused all the same'),
+  fingerprint: option('SHA256:...', 'connect to exactly this key', parseFingerprint),
+} as const;
+
+/** Told wherever an unknown server can answer. */
+export const TRUST_NOTE =
+  'The key of an unknown server is asked about in a terminal, and refused without one unless --accept-new or ' +
+  '--fingerprint says otherwise. A known server with another key is always refused.';
+
+/** What {@link REACH_OPTIONS} were given. */
+export interface Reach {
+  readonly acceptNew: boolean;
+  readonly fingerprint: ConnectOptions['fingerprint'];
+}
+
+/** Connects to a server. */
+export async function dial(context: Context, peer: PeerAddress, reach: Reach): Promise<Session> {
+  if (peer.user !== undefined) {
+    throw errorOf('NOT_SUPPORTED', `users can't log in yet, and ${shownName(peer.user)}@ names one`, {
+      hint: `leave out ${shownName(peer.user)}@`,
+    });
+  }
+  const { output, signal, workspace, asker } = context;
+  const localstream = await workspace.localstream();
+  const known = reach.acceptNew ? await localstream.trust.list() : [];
+  const session = await localstream.connect({
+    host: peer.host,
+    ...(peer.port === undefined ? {} : { port: peer.port }),
+    ...(reach.fingerprint === undefined ? {} : { fingerprint: reach.fingerprint }),
+    acceptNew: reach.acceptNew,
+    ...(asker.server === undefined ? {} : { decide: asker.server }),
+    signal,
+    onWaiting: (question) => {
+      const name = shownName(question.claimedName);
+      const digits = shownCheckNumber(question.checkNumber);
+      output.note(
+        `waiting until somebody at "${name}" lets this machine in; the check number there must be ${digits}`,
+        questionEvent(question, 'there', null),
+      );
+    },
+  });
+  const { fingerprint } = session.peer;
+  output.detail(`  ${peerText(session.peer)}: ${session.peer.group}, ${session.peer.cipher}, ${fingerprint}`);
+  if (reach.acceptNew && !known.some((trusted) => trusted.fingerprint === fingerprint)) {
+    output.note(`pinned ${fingerprint} of ${peerText(session.peer)}, unverified`);
+  }
+  return session;
+}
+
+/** Works on the server that is named, connected for this command only, or else on the one that the shell is connected to. */
+export async function withSession<Result>(
+  context: Context,
+  peer: PeerAddress | undefined,
+  reach: Reach,
+  use: (session: Session) => Promise<Result>,
+): Promise<Result> {
+  if (peer === undefined) return use(context.workspace.connected());
+  await using session = await dial(context, peer, reach);
+  return await use(session);
+}
+
+/** A path on a server; no peer means the one that the shell is connected to. */
+export interface Place {
+  readonly peer: PeerAddress | undefined;
+  readonly path: string;
+}
+
+/**
+ * Where a remote path is: on the peer of `--from` or `--to`, on the peer that it names itself, or on the connected one.
+ * @throws USAGE where no peer is named and none can be connected.
+ */
+export function placeOf(context: Context, text: string | undefined, peer: PeerAddress | undefined): Place {
+  if (peer !== undefined) return { peer, path: rooted(text) };
+  if (text !== undefined && looksRemote(text)) return parseRemotePath(text);
+  if (context.shell !== undefined) return { peer: undefined, path: rooted(text) };
+  if (text !== undefined) return parseRemotePath(text);
+  throw errorOf('USAGE', 'no peer is named', { hint: 'write PEER:/SHARE/PATH, for example nas:/docs' });
+}
+
+function rooted(path: string | undefined): string {
+  if (path === undefined || path === '') return '/';
+  return path.startsWith('/') ? path : `/${path}`;
+}

@@ -1,0 +1,75 @@
+/** receive_file: takes what a server offers. */
+import { errorOf } from '../../errors.ts';
+import type { Offer } from '../../index.ts';
+import { defineCommand, option, required } from '../command.ts';
+import { type Context, transferOptions } from '../context.ts';
+import { parsePeer } from '../peer-address.ts';
+import { offerEvent, offerText, peerText } from '../peer-text.ts';
+import { printReceipt } from '../receipt-text.ts';
+import { UNITS_NOTE } from '../units.ts';
+import { path } from '../values.ts';
+import { MOVE_OPTIONS, moveOptions } from './get-put.ts';
+import { REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
+
+export const receiveFile = defineCommand({
+  name: 'receive_file',
+  aliases: [],
+  group: 'move',
+  scope: 'both',
+  summary: 'take the offer that is pending, or wait for the next',
+  notes: [
+    'A PATH that is a folder or ends in "/" keeps the name of what is offered; otherwise PATH is the name. An existing ' +
+      'target is left alone and the status is 5, unless --overwrite is given.',
+    'An offer that was not shown before is asked about; where nobody can be asked it is refused, unless --yes is given.',
+    TRUST_NOTE,
+    UNITS_NOTE,
+  ],
+  arguments: { path: required('where it goes', path, 'path') },
+  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...MOVE_OPTIONS, ...REACH_OPTIONS },
+  examples: [
+    {
+      line: 'receive_file ~/in/ --from nas --yes',
+      does: 'waits for what nas sends and takes it without a question',
+    },
+  ],
+  run: async (context, { arguments: { path: target }, options }) => {
+    if (context.shell === undefined && options.from === undefined) {
+      throw errorOf('USAGE', 'no peer is named', { hint: 'add --from PEER' });
+    }
+    await withSession(context, options.from, options, async (session) => {
+      const offer = await session.nextOffer({ signal: context.signal });
+      await consent(context, offer);
+      using progress = context.progress();
+      const accepted = offer.accept(target, {
+        ...transferOptions(context, progress),
+        ...moveOptions(options),
+      });
+      context.workspace.pending.keepOffers(session.offers.filter((other) => other.id !== offer.id));
+      const receipt = await accepted;
+      progress[Symbol.dispose]();
+      printReceipt(context.output, receipt);
+    });
+  },
+});
+
+/** Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise. */
+async function consent(context: Context, offer: Offer): Promise<void> {
+  const { workspace, globals, asker, signal, output } = context;
+  const wasShown = workspace.pending.matters.some(
+    (matter) => matter.kind === 'offer' && matter.offer.id === offer.id,
+  );
+  if (wasShown) return;
+  const text = `${peerText(offer.from)} offers ${offerText(offer)}`;
+  if (globals.yes) {
+    output.note(text, offerEvent(offer, null));
+    return;
+  }
+  if (asker.offer !== undefined) {
+    if (await asker.offer(offer, signal)) return;
+    await offer.reject();
+    throw errorOf('REJECTED', 'the offer was refused');
+  }
+  output.event(offerEvent(offer, null));
+  await offer.reject();
+  throw errorOf('REJECTED', `${text}, and nobody can be asked here`, { hint: 'add --yes to accept offers' });
+}

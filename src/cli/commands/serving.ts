@@ -1,0 +1,75 @@
+/** What the commands that open listeners share. */
+
+import type { Listener, ListenOptions, ShareOptions } from '../../index.ts';
+import { announceListener, listeningEvent, listeningText } from '../announce.ts';
+import { flag, list } from '../command.ts';
+import type { Context } from '../context.ts';
+import { parseShare } from '../share-argument.ts';
+
+/** Who sees what, and who gets in. */
+export const LISTEN_OPTIONS = {
+  share: list(
+    '[NAME=]DIR[:ro|rw|wo]',
+    'a folder that peers see; may be given again and again',
+    parseShare,
+    'folder',
+  ),
+  open: flag('let unknown keys in without a question'),
+} as const;
+
+/** Told wherever unknown peers can come. */
+export const DOOR_NOTE =
+  'An unknown key is asked about (accept N, trust N or reject N in the shell, a question in a terminal) and turned ' +
+  'away where nobody can be asked, unless the listener is --open or the key was trusted before.';
+
+/** Where and how to listen. */
+export interface Listening {
+  readonly port: number;
+  readonly host?: string | undefined;
+  readonly max?: number | undefined;
+  readonly shares?: readonly ShareOptions[];
+  readonly open: boolean;
+}
+
+/** Opens a listener, follows it and says that it is ready. */
+export async function openListener(
+  context: Context,
+  { port, host, max, shares, open }: Listening,
+): Promise<Listener> {
+  const localstream = await context.workspace.localstream();
+  const decide = context.asker.client;
+  const options: ListenOptions = {
+    port,
+    open,
+    ...(host === undefined ? {} : { host }),
+    ...(max === undefined ? {} : { maxConnections: max }),
+    ...(shares === undefined ? {} : { shares }),
+    ...(decide === undefined ? {} : { decide }),
+  };
+  const listener = await localstream.listen(options);
+  announceListener(context.background, listener);
+  context.output.result(
+    listeningEvent(listener, localstream.fingerprint),
+    listeningText(listener, localstream.fingerprint),
+  );
+  return listener;
+}
+
+/**
+ * Opens a listener; outside the shell stays in the foreground until a signal says stop, which is success: a server
+ * that ends when it is told to has done its work.
+ */
+export async function listenInPlace(context: Context, listening: Listening): Promise<void> {
+  const listener = await openListener(context, listening);
+  if (context.shell !== undefined) return;
+  await aborted(context.signal);
+  await listener.close();
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,108 @@
+/** status: everything that is open here. */
+import { errorOf } from '../../errors.ts';
+import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
+import { alignColumns } from '../columns.ts';
+import { defineCommand } from '../command.ts';
+import type { StatusEvent } from '../events.ts';
+import { formatPeer } from '../peer-address.ts';
+import { offerText, peerDetail, peerName, shareDetails, shownName, transferDetail } from '../peer-text.ts';
+import type { Matter } from '../pending.ts';
+import { percentOf } from '../rate.ts';
+import { formatBytes, formatRate, formatTime, plural } from '../units.ts';
+import type { Workspace } from '../workspace.ts';
+
+export const status = defineCommand({
+  name: 'status',
+  aliases: [],
+  group: 'serve',
+  scope: 'both',
+  summary: 'listeners, peers, transfers and their speed',
+  notes: ['Each peer is shown with the group of its key agreement and the cipher that TLS has settled on.'],
+  arguments: {},
+  options: {},
+  examples: [{ line: 'status --json', does: 'the same for a program' }],
+  run: async (context) => {
+    const { workspace, output, shell } = context;
+    if (shell === undefined) {
+      throw errorOf('NO_SERVER', 'no listener is open in this process, which has just begun', {
+        hint: 'the shell and serve --json say what is open in theirs',
+      });
+    }
+    const localstream = await workspace.localstream();
+    const lines = output.json ? [] : await statusLines(workspace, localstream);
+    output.result(statusEvent(workspace, localstream), lines.join('\n'));
+  },
+});
+
+function statusEvent({ session }: Workspace, localstream: Localstream): StatusEvent {
+  return {
+    event: 'status',
+    name: localstream.name,
+    fingerprint: localstream.fingerprint,
+    listeners: localstream.listeners.map((listener) => ({
+      host: listener.host,
+      port: listener.port,
+      maxConnections: listener.maxConnections,
+      open: listener.open,
+      shares: shareDetails(listener),
+      peers: listener.peers.map(peerDetail),
+      transfers: listener.transfers.map(transferDetail),
+    })),
+    session:
+      session === undefined
+        ? null
+        : { peer: peerDetail(session.peer), transfers: session.transfers.map(transferDetail) },
+  };
+}
+
+async function statusLines({ session, pending }: Workspace, localstream: Localstream): Promise<string[]> {
+  const lines = [`this machine: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
+  if (localstream.listeners.length === 0) lines.push('listeners: none');
+  for (const listener of localstream.listeners) {
+    const { host, port, peers, maxConnections, open } = listener;
+    lines.push(
+      `listener ${formatPeer(host, port)}: ${peers.length} of ${plural(maxConnections, 'peer')}` +
+        (open ? ', open to unknown keys' : ''),
+    );
+    const shares = listener.shares.map(({ name, mode, folder }) => [
+      '  share',
+      shownName(name),
+      mode,
+      shownName(folder),
+    ]);
+    lines.push(...(await alignColumns(shares)));
+    lines.push(...(await alignColumns(peers.map(peerRow))));
+    lines.push(...(await alignColumns(listener.transfers.map(transferRow))));
+  }
+  if (session === undefined) lines.push('connected to: no server');
+  else {
+    lines.push('connected to:', ...(await alignColumns([peerRow(session.peer)])));
+    lines.push(...(await alignColumns(session.transfers.map(transferRow))));
+    pending.keepOffers(session.offers);
+  }
+  if (pending.matters.length > 0) lines.push('waiting for an answer:', ...pending.matters.map(matterLine));
+  return lines;
+}
+
+function peerRow(peer: PeerInfo): string[] {
+  const place = formatPeer(shownName(peer.address), peer.port);
+  return ['  peer', peerName(peer), place, peer.group, peer.cipher, `since ${formatTime(peer.since)}`];
+}
+
+function transferRow(transfer: TransferInfo): string[] {
+  const { direction, peer, phase, bytes, bytesTotal, totalsKnown, bytesPerSecond } = transfer;
+  const percent = percentOf(transfer);
+  return [
+    '  transfer',
+    direction === 'send' ? `to ${shownName(peer)}` : `from ${shownName(peer)}`,
+    percent === undefined ? phase : `${phase} ${percent} %`,
+    `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}${totalsKnown ? '' : ' or more'}`,
+    formatRate(bytesPerSecond),
+  ];
+}
+
+function matterLine(matter: Matter): string {
+  if (matter.kind === 'offer') return `  [${matter.number}] offer: ${offerText(matter.offer)}`;
+  const { claimedName, address, fingerprint } = matter.question;
+  return `  [${matter.number}] "${shownName(claimedName)}" at ${shownName(address)} wants in, ${fingerprint}`;
+}

@@ -1,0 +1,120 @@
+/** identity, trust, accept, reject: who this machine is, and who may in. */
+import { type Fingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
+import { errorOf } from '../../errors.ts';
+import { defineCommand, option, required } from '../command.ts';
+import type { Context } from '../context.ts';
+import { shownName } from '../peer-text.ts';
+import type { Matter } from '../pending.ts';
+import { parseNumber, path } from '../values.ts';
+
+export const identity = defineCommand({
+  name: 'identity',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: "this machine's name and fingerprint",
+  notes: ['The keys are made on first use and stay in the home folder.'],
+  arguments: {},
+  options: {},
+  examples: [{ line: 'identity', does: 'shows what others type after trust or --fingerprint' }],
+  run: async ({ workspace, output }) => {
+    const { name, fingerprint, home } = await workspace.localstream();
+    output.result(
+      { event: 'identity', name, fingerprint, home: home.data },
+      `${fingerprint}  ${shownName(name)}`,
+    );
+  },
+});
+
+/** Whom `trust` is about: a fingerprint, or the number of a question. */
+export function parseWho(text: string): Fingerprint | number {
+  return /^\d+$/.test(text) ? parseNumber(text) : parseFingerprint(text);
+}
+
+export const trust = defineCommand({
+  name: 'trust',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'let a peer in now and always',
+  notes: ['With a fingerprint it works before the peer has ever come, also on a machine without a screen.'],
+  arguments: { who: required('SHA256:..., or in the shell the number of a question', parseWho, 'question') },
+  options: { name: option('N', 'the name it is to have here', path) },
+  examples: [
+    {
+      line: 'trust SHA256:hbmM4iCrcJa+nqDkz8qBeSyNlZLmnTRE2fDP8pVLGAM --name alice',
+      does: 'lets in who has that key',
+    },
+    { line: 'trust 1', does: 'answers question 1 in the shell' },
+  ],
+  run: async (context, { arguments: { who }, options: { name } }) => {
+    const { workspace, output } = context;
+    const matter = typeof who === 'number' ? stranger(findMatter(context, who)) : undefined;
+    const fingerprint = typeof who === 'number' ? matter?.question.fingerprint : who;
+    if (fingerprint === undefined) return;
+    const localstream = await workspace.localstream();
+    const peer = await localstream.trust.trust({
+      fingerprint,
+      how: matter === undefined ? 'manual' : 'operator',
+      ...(name === undefined && matter === undefined
+        ? {}
+        : { name: name ?? matter?.question.claimedName ?? '' }),
+    });
+    matter?.answer('trust');
+    output.result(
+      { event: 'trusted', name: peer.name, fingerprint },
+      `trusted: ${shownName(peer.name)}, ${fingerprint}`,
+    );
+  },
+});
+
+export const accept = defineCommand({
+  name: 'accept',
+  aliases: [],
+  group: 'trust',
+  scope: 'shell',
+  summary: 'let in the peer of a question, this once',
+  notes: ['An offer is taken with receive_file PATH, which says where it goes.'],
+  arguments: { number: required('the number of the question', parseNumber, 'question') },
+  options: {},
+  examples: [{ line: 'accept 1', does: 'lets the peer of question 1 in until it leaves' }],
+  run: async (context, { arguments: { number } }) => {
+    stranger(findMatter(context, number)).answer('once');
+  },
+});
+
+export const reject = defineCommand({
+  name: 'reject',
+  aliases: [],
+  group: 'trust',
+  scope: 'shell',
+  summary: 'turn away the peer of a question, or refuse an offer',
+  notes: [],
+  arguments: { number: required('the number of the question or offer', parseNumber, 'question') },
+  options: {},
+  examples: [{ line: 'reject 1', does: 'turns the peer of question 1 away' }],
+  run: async (context, { arguments: { number } }) => {
+    const matter = findMatter(context, number);
+    if (matter.kind === 'peer') {
+      matter.answer('reject');
+      return;
+    }
+    await matter.offer.reject();
+    const { pending, session } = context.workspace;
+    pending.keepOffers((session?.offers ?? []).filter((offer) => offer.id !== matter.offer.id));
+  },
+});
+
+function findMatter({ workspace: { pending }, shell }: Context, number: number): Matter {
+  if (shell !== undefined) return pending.find(number);
+  throw errorOf('USAGE', `outside the shell there is no question ${number}`, {
+    hint: 'write trust SHA256:...',
+  });
+}
+
+function stranger(matter: Matter): Matter & { kind: 'peer' } {
+  if (matter.kind === 'peer') return matter;
+  throw errorOf('USAGE', `${matter.number} is an offer, not a peer`, {
+    hint: `receive_file PATH takes it, reject ${matter.number} refuses it`,
+  });
+}

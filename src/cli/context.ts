@@ -1,0 +1,52 @@
+/** What a command is given to work with. */
+import type { TransferOptions } from '../index.ts';
+import type { Asker } from './asker.ts';
+import type { Command } from './command.ts';
+import type { Output } from './output.ts';
+import type { ProgressReporter } from './progress.ts';
+import type { Workspace } from './workspace.ts';
+
+/** Options that every command takes. */
+export interface Globals {
+  /** Events instead of text. */
+  readonly json: boolean;
+  /** Folder of identity, trust and settings, where not the usual one. */
+  readonly home: string | undefined;
+  readonly verbose: boolean;
+  /** Accept offers. Never: trust a key, overwrite, delete. */
+  readonly yes: boolean;
+}
+
+/** The shell, as far as commands reach into it. */
+export interface ShellControl {
+  /** Ends the shell after the command that is running. */
+  leave(): void;
+}
+
+/** What a command is given to work with. */
+export interface Context {
+  /** Undefined outside the shell. */
+  readonly shell: ShellControl | undefined;
+  /** Of this command. */
+  readonly output: Output;
+  /** For what is told after the command is over. */
+  readonly background: Output;
+  /** Aborted by Ctrl-C (CANCELLED) or a signal (TERMINATED). */
+  readonly signal: AbortSignal;
+  readonly globals: Globals;
+  readonly workspace: Workspace;
+  readonly asker: Asker;
+  /** Shows how transfers go until it is disposed of. */
+  progress(): ProgressReporter;
+  /** The help of one command, or of all. Throws USAGE for a command that there is not. */
+  help(name?: string): string;
+  /** The commands that work here, as `help` lists them. */
+  readonly commands: readonly Command[];
+  /** Opens the shell on this workspace and resolves when it is left; the status of a script that failed is thrown. */
+  openShell(): Promise<void>;
+}
+
+/** The options of a transfer that stand in every command that has one. */
+export function transferOptions(context: Context, progress: ProgressReporter): TransferOptions {
+  return { signal: context.signal, onProgress: (state) => progress.report(state) };
+}

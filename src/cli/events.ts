@@ -1,0 +1,273 @@
+/**
+ * What `--json` prints: one event a line. Plain types without cleverness, since JSON Schema is made from them. Sizes
+ * are bytes, times ISO 8601, digests lower-case hexadecimal, fingerprints as `localstream identity` shows them. Names
+ * are exactly as they are, never shortened; bytes that are not UTF-8 are lone surrogates U+DC80 to U+DCFF.
+ */
+import type { ErrorCode } from '../errors.ts';
+
+/** The other end of a connection. */
+export interface PeerDetail {
+  /** Id of the session, hexadecimal. */
+  id: string;
+  /** As it was named when it was trusted, else as it calls itself. */
+  name: string;
+  trusted: boolean;
+  fingerprint: string;
+  address: string;
+  port: number;
+  /** Group of the key agreement, such as `X25519MLKEM768`. */
+  group: string;
+  /** TLS cipher suite. */
+  cipher: string;
+  since: string;
+}
+
+/** A folder that a listener shows. */
+export interface ShareDetail {
+  name: string;
+  folder: string;
+  mode: 'ro' | 'rw' | 'wo';
+}
+
+/** A listener is ready: from now on peers can connect. */
+export interface ListeningEvent {
+  event: 'listening';
+  host: string;
+  port: number;
+  /** This machine's. */
+  fingerprint: string;
+  maxConnections: number;
+  /** Whether unknown keys are let in without a question. */
+  open: boolean;
+  shares: ShareDetail[];
+}
+
+/** A listener or a connection was closed on request. */
+export interface ClosedEvent {
+  event: 'closed';
+  host: string;
+  port: number;
+}
+
+/** A peer was let in, or left. */
+export interface PeerEvent {
+  event: 'peer';
+  change: 'connected' | 'left';
+  /** Port of the listener; null where this machine is the client. */
+  listener: number | null;
+  peer: PeerDetail;
+  /** Why it left, where that was an error. */
+  code: ErrorCode | null;
+}
+
+/** A stranger was turned away. */
+export interface RefusedEvent {
+  event: 'refused';
+  /** Port of the listener. */
+  listener: number;
+  address: string;
+  code: ErrorCode;
+  message: string;
+}
+
+/** An unknown key, about which this machine or the other side's operator is asked. */
+export interface QuestionEvent {
+  event: 'question';
+  /** Who is asked: the person here, or the operator of the server. */
+  asked: 'here' | 'there';
+  /** What `accept N` wants; null outside the shell. */
+  number: number | null;
+  /** What the stranger is. */
+  role: 'server' | 'client';
+  claimedName: string;
+  fingerprint: string;
+  /** Six digits that are the same on both screens. */
+  checkNumber: string;
+  address: string;
+}
+
+/** What a peer wants to send. */
+export interface OfferEvent {
+  event: 'offer';
+  id: string;
+  /** What `reject N` wants; null outside the shell. */
+  number: number | null;
+  from: PeerDetail;
+  roots: { name: string; type: 'file' | 'folder' | 'link'; size: number | null }[];
+}
+
+/** How far a transfer is; at most four a second for each. */
+export interface ProgressEvent {
+  event: 'progress';
+  transferId: string;
+  direction: 'send' | 'receive';
+  /** `waiting`: the other side has not answered; `committing`: all bytes are there, not yet under their names. */
+  phase: 'waiting' | 'moving' | 'committing';
+  files: number;
+  filesTotal: number;
+  bytes: number;
+  bytesTotal: number;
+  /** While false, the totals still grow. */
+  totalsKnown: boolean;
+  /** Bytes that did not have to cross. */
+  bytesSkipped: number;
+  /** Smoothed; null while it can't be told. */
+  bytesPerSecond: number | null;
+  /** Seconds left; null while it can't be told. */
+  secondsLeft: number | null;
+  /** Name of the file under way. */
+  current: string | null;
+}
+
+/** One entry of a listing. */
+export interface EntryEvent {
+  event: 'entry';
+  name: string;
+  type: 'file' | 'folder' | 'link' | 'other' | 'share';
+  size: number;
+  mtime: string;
+  /** Permission bits. */
+  mode: number;
+  /** Of a share: what it allows. */
+  shareMode?: 'ro' | 'rw' | 'wo';
+  /** Of a link: where it leads. */
+  target?: string;
+}
+
+/** What became of one file. */
+export interface OutcomeDetail {
+  path: string;
+  outcome: 'committed' | 'same' | 'skipped' | 'failed';
+  size: number;
+  /** BLAKE3. */
+  digest: string | null;
+  code: ErrorCode | null;
+  reason: string | null;
+  /** The name that it got, where that is not its own. */
+  savedAs: string | null;
+}
+
+/** A transfer has ended, and its files are committed at the receiver. */
+export interface ReceiptEvent {
+  event: 'receipt';
+  transferId: string;
+  direction: 'send' | 'receive';
+  files: number;
+  bytes: number;
+  /** Bytes that had to cross. */
+  bytesMoved: number;
+  seconds: number;
+  /** BLAKE3 of the one file, else of the manifest. */
+  digest: string;
+  failed: number;
+  skipped: number;
+  /** `OK`, `PARTIAL`, or why nothing was done. */
+  code: ErrorCode;
+  peer: PeerDetail;
+  /** Not more than the setting `receiptFiles`, failures first. */
+  outcomes: OutcomeDetail[];
+  /** Of the receiver, over the receipt; base64. */
+  signature: string;
+  signedBy: string;
+}
+
+/** How far one transfer is, within {@link StatusEvent}. */
+export interface TransferDetail {
+  transferId: string;
+  peer: string;
+  direction: 'send' | 'receive';
+  phase: 'waiting' | 'moving' | 'committing';
+  files: number;
+  filesTotal: number;
+  bytes: number;
+  bytesTotal: number;
+  bytesPerSecond: number;
+  startedAt: string;
+}
+
+/** Everything that is open here. */
+export interface StatusEvent {
+  event: 'status';
+  name: string;
+  fingerprint: string;
+  listeners: {
+    host: string;
+    port: number;
+    maxConnections: number;
+    open: boolean;
+    shares: ShareDetail[];
+    peers: PeerDetail[];
+    transfers: TransferDetail[];
+  }[];
+  /** The server that the shell is connected to. */
+  session: { peer: PeerDetail; transfers: TransferDetail[] } | null;
+}
+
+/** Who this machine is. */
+export interface IdentityEvent {
+  event: 'identity';
+  name: string;
+  fingerprint: string;
+  /** Folder of its keys. */
+  home: string;
+}
+
+/** A key is trusted from now on. */
+export interface TrustedEvent {
+  event: 'trusted';
+  name: string;
+  fingerprint: string;
+}
+
+/** A command, as `help --json` lists it. */
+export interface CommandEvent {
+  event: 'command';
+  name: string;
+  aliases: string[];
+  group: string;
+  scope: 'shell' | 'once' | 'both';
+  summary: string;
+  usage: string;
+}
+
+/** Something that a person should know and a program need not. */
+export interface NoticeEvent {
+  event: 'notice';
+  message: string;
+}
+
+/** A command failed. */
+export interface ErrorEvent {
+  event: 'error';
+  code: ErrorCode;
+  exit: number;
+  message: string;
+  hint: string | null;
+}
+
+/** Always the last line. */
+export interface DoneEvent {
+  event: 'done';
+  exit: number;
+  /** `OK`, or the code of the error. */
+  code: ErrorCode;
+}
+
+/** Every line that `--json` can print. */
+export type OutputEvent =
+  | ListeningEvent
+  | ClosedEvent
+  | PeerEvent
+  | RefusedEvent
+  | QuestionEvent
+  | OfferEvent
+  | ProgressEvent
+  | EntryEvent
+  | ReceiptEvent
+  | StatusEvent
+  | IdentityEvent
+  | TrustedEvent
+  | CommandEvent
+  | NoticeEvent
+  | ErrorEvent
+  | DoneEvent;

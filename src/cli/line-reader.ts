@@ -1,0 +1,167 @@
+/**
+ * Reads lines in a terminal, with editing and history. What is printed meanwhile goes above the line being typed. While
+ * a command runs, keys are still read, so that Ctrl-C works and lines typed ahead are kept, but nothing is echoed.
+ */
+import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline';
+import { Writable } from 'node:stream';
+import { HISTORY_LINES } from './history.ts';
+import type { Overlay, Screen, Stream } from './screen.ts';
+
+/** What a {@link LineReader} is made of. */
+export interface LineReaderOptions {
+  readonly screen: Screen;
+  readonly input: NodeJS.ReadStream;
+  /** Earlier lines, the latest first. */
+  readonly history: readonly string[];
+  /** Ctrl-C. */
+  readonly onInterrupt: () => void;
+}
+
+/** Lines of a terminal, one at a time. */
+export class LineReader implements Overlay, Disposable {
+  readonly #options: LineReaderOptions;
+  readonly #echo: EchoStream;
+  readonly #ahead: string[] = [];
+  #history: string[];
+  #interface: Interface;
+  #waiting: ((line: string | undefined) => void) | undefined;
+  #place: Disposable | undefined;
+  #isEnded = false;
+
+  constructor(options: LineReaderOptions) {
+    this.#options = options;
+    this.#echo = new EchoStream(options.screen.stderr);
+    this.#history = [...options.history];
+    this.#interface = this.#open();
+  }
+
+  /** Text that is being typed. */
+  get typed(): string {
+    return this.#interface.line;
+  }
+
+  /** Shows the prompt and resolves with a line, or with undefined after Ctrl-D and {@link end}. */
+  async next(prompt: string): Promise<string | undefined> {
+    const early = this.#ahead.shift();
+    if (early !== undefined) {
+      this.#options.screen.err(`${prompt}${early}\n`);
+      return early;
+    }
+    if (this.#isEnded) return undefined;
+    return await new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#interface.setPrompt(prompt);
+      this.#echo.isMuted = false;
+      this.#place = this.#options.screen.occupy(this);
+      this.show();
+    });
+  }
+
+  /** Forgets what is being typed. */
+  clear(): void {
+    this.#interface.write(null, { ctrl: true, name: 'e' });
+    this.#interface.write(null, { ctrl: true, name: 'u' });
+  }
+
+  /** As Ctrl-D on an empty line. */
+  end(): void {
+    this.#isEnded = true;
+    this.#settle(undefined);
+  }
+
+  hide(): void {
+    moveCursor(this.#options.screen.stderr, 0, -this.#interface.getCursorPos().rows);
+    cursorTo(this.#options.screen.stderr, 0);
+    clearScreenDown(this.#options.screen.stderr);
+  }
+
+  show(): void {
+    // readline believes the cursor where it left it and first goes up by as many rows.
+    this.#options.screen.stderr.write('\n'.repeat(this.#interface.getCursorPos().rows));
+    this.#interface.prompt(true);
+  }
+
+  /** Lets go of the terminal while `use` runs; what was typed meanwhile comes back. */
+  async borrow<Result>(use: () => Promise<Result>): Promise<Result> {
+    const typed = this.#interface.line;
+    const isMuted = this.#echo.isMuted;
+    this.#echo.isMuted = true;
+    this.#close();
+    try {
+      return await use();
+    } finally {
+      this.#interface = this.#open();
+      if (typed !== '') this.#interface.write(typed);
+      this.#echo.isMuted = isMuted;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+    this.#close();
+  }
+
+  #open(): Interface {
+    const lines = createInterface({
+      input: this.#options.input,
+      output: this.#echo,
+      terminal: true,
+      history: [...this.#history],
+      historySize: HISTORY_LINES,
+      removeHistoryDuplicates: true,
+    });
+    lines.on('line', (line) => {
+      if (this.#waiting === undefined) this.#ahead.push(line);
+      else this.#settle(line);
+    });
+    lines.on('history', (history) => {
+      this.#history = [...history];
+    });
+    lines.on('SIGINT', () => {
+      if (this.#waiting === undefined) this.#ahead.length = 0;
+      this.#options.onInterrupt();
+    });
+    lines.on('close', () => {
+      this.#echo.write('\n');
+      this.end();
+    });
+    return lines;
+  }
+
+  #close(): void {
+    this.#interface.removeAllListeners('close');
+    this.#interface.close();
+  }
+
+  #settle(line: string | undefined): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    this.#echo.isMuted = true;
+    this.#place?.[Symbol.dispose]();
+    this.#place = undefined;
+    waiting(line);
+  }
+}
+
+/** The terminal as readline writes to it, which can be silenced. */
+class EchoStream extends Writable {
+  isMuted = true;
+  readonly isTTY = true;
+  readonly #stream: Stream;
+
+  constructor(stream: Stream) {
+    super({ decodeStrings: false });
+    this.#stream = stream;
+    stream.on('resize', () => this.emit('resize'));
+  }
+
+  get columns(): number | undefined {
+    return this.#stream.columns;
+  }
+
+  override _write(chunk: unknown, _encoding: BufferEncoding, done: () => void): void {
+    if (!this.isMuted) this.#stream.write(String(chunk));
+    done();
+  }
+}

@@ -1,0 +1,113 @@
+/** One run of the program: what was typed, the command, its ending, and the exit status. */
+import { errorOf } from '../errors.ts';
+import type { Asker } from './asker.ts';
+import type { Context } from './context.ts';
+import { type Ending, endingOf, settle } from './exit.ts';
+import { Output } from './output.ts';
+import { PLAIN, paintFor } from './paint.ts';
+import { helpOf, type Invocation, parseWords } from './program.ts';
+import { createProgress } from './progress.ts';
+import { canAsk, terminalAsker } from './question.ts';
+import { recoverArguments } from './raw-arguments.ts';
+import { Screen } from './screen.ts';
+import { Signals } from './signals.ts';
+import { commandsFor } from './table.ts';
+import { Workspace } from './workspace.ts';
+
+/** Milliseconds that a process may still take to end by itself once everything is closed. */
+const GRACE = 1000;
+
+/** Runs the program and resolves with its exit status. Never rejects. */
+export async function runOnce(argv: readonly string[]): Promise<number> {
+  const screen = new Screen(process.stdout, process.stderr);
+  const controller = new AbortController();
+  const { signal } = controller;
+  using signals = new Signals((error) => controller.abort(error));
+  screen.onGone = () => controller.abort(errorOf('CANCELLED', 'nobody reads the output'));
+  // Before anything is understood, an error has to know in which form it is wanted.
+  const guess = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length);
+  const output = new Output(screen, {
+    json: guess.includes('--json'),
+    verbose: guess.includes('--verbose'),
+    paint: screen.stdout.isTTY === true ? await paintFor(screen.stdout) : PLAIN,
+    errorPaint: await paintFor(screen.stderr),
+  });
+  const ran = await settle(signal, async () => {
+    const invocation = parseWords(await recoverArguments(argv), 'once', screen.columns);
+    await run({ invocation, output, signal, signals });
+  });
+  const ending = afterOutput(ran, screen);
+  if (ending.error !== undefined) output.error(ending.error);
+  output.done(ending.status, ending.error?.code ?? 'OK');
+  await screen.flush();
+  // Everything is closed by now; should something still hold the process, the person is not made to wait for it.
+  setTimeout(() => process.exit(ending.status), GRACE).unref();
+  return ending.status;
+}
+
+interface Run {
+  readonly invocation: Invocation;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+  readonly signals: Signals;
+}
+
+async function run({ invocation, output, signal, signals }: Run): Promise<void> {
+  if (invocation.kind === 'help') {
+    output.screen.out(invocation.text);
+    return;
+  }
+  if (invocation.kind === 'version') {
+    const { version } = await import('./version.ts');
+    output.screen.out(`${version}\n`);
+    return;
+  }
+  const { globals } = invocation;
+  const styled = output.with({ json: globals.json, verbose: globals.verbose });
+  await using workspace = new Workspace(globals.home);
+  const openShell = async () => {
+    const { runShell } = await import('./repl.ts');
+    await runShell({ workspace, globals, output: styled, signal, signals });
+  };
+  if (invocation.kind === 'shell') {
+    if (canAsk()) await greet(styled);
+    await openShell();
+    return;
+  }
+  const context: Context = {
+    shell: undefined,
+    output: styled,
+    background: styled,
+    signal,
+    globals,
+    workspace,
+    asker: askerFor(styled),
+    progress: () => createProgress(styled),
+    help: (name) => helpOf(name, 'once', styled.screen.columns),
+    commands: commandsFor('once'),
+    openShell,
+  };
+  await invocation.command.run(context, invocation.input);
+}
+
+function askerFor(output: Output): Asker {
+  if (!canAsk()) return {};
+  return terminalAsker(output, async (use) => {
+    using _held = output.screen.hold();
+    return await use();
+  });
+}
+
+async function greet(output: Output): Promise<void> {
+  const { version } = await import('./version.ts');
+  output.screen.err(`localstream ${version}: help lists the commands, exit leaves\n`);
+}
+
+/** What became of the output counts as well: a result that could not be written was not delivered. */
+function afterOutput(ending: Ending, screen: Screen): Ending {
+  if (screen.failure === undefined) return ending;
+  const error = errorOf('IO', `the output can't be written: ${screen.failure.message}`, {
+    cause: screen.failure,
+  });
+  return endingOf(error, AbortSignal.abort());
+}

@@ -1,0 +1,50 @@
+/** Colour, where the stream is a terminal that wants it. */
+import type { ChalkInstance } from 'chalk';
+
+/** The few styles that the command line uses; each is the identity where there is no colour. */
+export interface Paint {
+  readonly strong: (text: string) => string;
+  readonly faint: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly warn: (text: string) => string;
+  readonly bad: (text: string) => string;
+}
+
+const same = (text: string): string => text;
+
+/** No colour at all. */
+export const PLAIN: Paint = { strong: same, faint: same, good: same, warn: same, bad: same };
+
+/** What decides about colour besides the stream. */
+export interface PaintOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly setting?: 'auto' | 'always' | 'never';
+}
+
+/**
+ * The paint for a stream. `NO_COLOR` and `FORCE_COLOR` hold as their specifications say. chalk is loaded only where
+ * there is colour.
+ */
+export async function paintFor(
+  stream: { readonly isTTY?: boolean | undefined },
+  { env = process.env, setting = 'auto' }: PaintOptions = {},
+): Promise<Paint> {
+  const forced = env['FORCE_COLOR'];
+  const isForced = setting === 'always' || (forced !== undefined && forced !== '0' && forced !== 'false');
+  if (setting === 'never' || (env['NO_COLOR'] ?? '') !== '' || forced === '0' || forced === 'false')
+    return PLAIN;
+  if (!isForced && (stream.isTTY !== true || env['TERM'] === 'dumb')) return PLAIN;
+  const { Chalk, supportsColorStderr } = await import('chalk');
+  const level = supportsColorStderr ? supportsColorStderr.level : 1;
+  return stylesOf(new Chalk({ level }));
+}
+
+function stylesOf(chalk: ChalkInstance): Paint {
+  return {
+    strong: (text) => chalk.bold(text),
+    faint: (text) => chalk.dim(text),
+    good: (text) => chalk.green(text),
+    warn: (text) => chalk.yellow(text),
+    bad: (text) => chalk.red(text),
+  };
+}

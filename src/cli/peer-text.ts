@@ -1,0 +1,98 @@
+/** Peers, offers and strangers in words and as the details of events. */
+import type { Listener, Offer, PeerInfo, TransferInfo, TrustQuestion } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
+import type { OfferEvent, PeerDetail, QuestionEvent, ShareDetail, TransferDetail } from './events.ts';
+import { formatPeer } from './peer-address.ts';
+import { formatBytes, plural } from './units.ts';
+
+/** Characters of a name that are shown. */
+const SHOWN_NAME = 60;
+
+/** A name from outside, fit to be shown. */
+export function shownName(name: string): string {
+  return escapeText(name, SHOWN_NAME);
+}
+
+/** The name of a peer: in quotes while it is only what the peer calls itself. */
+export function peerName(peer: PeerInfo): string {
+  return peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
+}
+
+/** A peer and where it is. */
+export function peerText(peer: PeerInfo): string {
+  return `${peerName(peer)} (${formatPeer(shownName(peer.address), peer.port)})`;
+}
+
+export function peerDetail(peer: PeerInfo): PeerDetail {
+  const { id, name, trusted, fingerprint, address, port, group, cipher, since } = peer;
+  return { id, name, trusted, fingerprint, address, port, group, cipher, since: since.toISOString() };
+}
+
+export function transferDetail(transfer: TransferInfo): TransferDetail {
+  const { transferId, peer, direction, phase, files, filesTotal, bytes, bytesTotal, bytesPerSecond } =
+    transfer;
+  const startedAt = transfer.startedAt.toISOString();
+  return {
+    transferId,
+    peer,
+    direction,
+    phase,
+    files,
+    filesTotal,
+    bytes,
+    bytesTotal,
+    bytesPerSecond,
+    startedAt,
+  };
+}
+
+export function shareDetails(listener: Listener): ShareDetail[] {
+  return listener.shares.map(({ name, folder, mode }) => ({ name, folder, mode }));
+}
+
+/** A check number in two halves, as people read it to each other. */
+export function shownCheckNumber(digits: string): string {
+  return `${digits.slice(0, 3)} ${digits.slice(3)}`;
+}
+
+export function questionEvent(
+  question: TrustQuestion,
+  asked: 'here' | 'there',
+  number: number | null,
+): QuestionEvent {
+  const { role, claimedName, fingerprint, checkNumber, address } = question;
+  return { event: 'question', asked, number, role, claimedName, fingerprint, checkNumber, address };
+}
+
+/** The lines that a person decides by. */
+export function questionLines(question: TrustQuestion): string[] {
+  return [
+    `  calls itself   ${shownName(question.claimedName)}`,
+    `  at             ${shownName(question.address)}`,
+    `  fingerprint    ${question.fingerprint}`,
+    `  check number   ${shownCheckNumber(question.checkNumber)}   (the other screen must show the same)`,
+  ];
+}
+
+export function offerEvent(offer: Offer, number: number | null): OfferEvent {
+  return {
+    event: 'offer',
+    id: offer.id,
+    number,
+    from: peerDetail(offer.from),
+    roots: offer.roots.map(({ name, type, size }) => ({ name, type, size: size ?? null })),
+  };
+}
+
+/** Names of an offer that are spelled out. */
+const SHOWN_ROOTS = 5;
+
+/** What is offered: `a.pdf (1.20 MB), photos/ and 3 more`. */
+export function offerText(offer: Offer): string {
+  const shown = offer.roots.slice(0, SHOWN_ROOTS).map(({ name, type, size }) => {
+    const label = `${shownName(name)}${type === 'folder' ? '/' : ''}`;
+    return size === undefined ? label : `${label} (${formatBytes(size)})`;
+  });
+  const more = offer.roots.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${plural(more, 'more', 'more')}` : shown.join(', ');
+}

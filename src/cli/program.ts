@@ -1,0 +1,249 @@
+/** The command table as a commander program: parses what was typed, one-shot or in the shell, and writes the help. */
+import { CommanderError, Command as Program } from 'commander';
+import { errorOf, type LocalstreamError } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
+import {
+  type Arguments,
+  type Command,
+  GROUPS,
+  type Input,
+  kebabCase,
+  namesOf,
+  type Options,
+} from './command.ts';
+import type { Globals } from './context.ts';
+import { PROGRAM_NOTES, SHELL_NOTES } from './help-text.ts';
+import { commandsFor } from './table.ts';
+
+/** Where commands are typed. */
+export type Surface = 'shell' | 'once';
+
+/** What was typed, understood. */
+export type Invocation =
+  | { readonly kind: 'command'; readonly command: Command; readonly input: Input; readonly globals: Globals }
+  | { readonly kind: 'shell'; readonly globals: Globals }
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'version' };
+
+interface GlobalValues {
+  readonly json?: boolean;
+  readonly home?: string;
+  readonly verbose?: boolean;
+  readonly yes?: boolean;
+}
+
+/**
+ * Understands a command line.
+ * @param columns Of the terminal, for help.
+ * @throws USAGE, naming what is wrong and what was probably meant.
+ */
+export function parseWords(words: readonly string[], surface: Surface, columns = 80): Invocation {
+  let found: Invocation | undefined;
+  const program = programOf(surface, columns, (invocation) => {
+    found = invocation;
+  });
+  try {
+    program.parse([...words], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.code === 'commander.version') return { kind: 'version' };
+    if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: helpShown.get(program) ?? '' };
+    // commander's way of saying that there are options at the most, and no command.
+    if (error.code === 'commander.help') {
+      return { kind: 'shell', globals: globalsOf(program.opts<GlobalValues>()) };
+    }
+    if (error.code === 'commander.unknownCommand')
+      throw unknownCommand(program.args[0] ?? '', surface, error);
+    throw usageError(error, commandNamed(words, surface));
+  }
+  if (found === undefined) throw new Error('the parser found neither a command nor an error');
+  return found;
+}
+
+/** The help of one command, or of all. Throws USAGE for a command that there is not. */
+export function helpOf(name: string | undefined, surface: Surface, columns = 80): string {
+  const program = programOf(surface, columns, () => {});
+  if (name === undefined) return helpText(program);
+  const found = program.commands.find(
+    (command) => command.name() === name || command.aliases().includes(name),
+  );
+  if (found === undefined) throw unknownCommand(name, surface);
+  return helpText(found);
+}
+
+/** What commander wrote for `--help`, by the program that wrote it. */
+const helpShown = new WeakMap<Program, string>();
+
+function helpText(program: Program): string {
+  let text = '';
+  program.configureOutput({
+    writeOut: (piece) => {
+      text += piece;
+    },
+  });
+  program.outputHelp();
+  return text;
+}
+
+function programOf(surface: Surface, columns: number, found: (invocation: Invocation) => void): Program {
+  const program = new Program(surface === 'once' ? 'localstream' : '');
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => helpShown.set(program, (helpShown.get(program) ?? '') + text),
+      writeErr: () => {},
+      getOutHelpWidth: () => columns,
+    })
+    .configureHelp({ subcommandTerm: (sub) => sub.name(), showGlobalOptions: false })
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .addHelpText('after', `\n${(surface === 'once' ? PROGRAM_NOTES : SHELL_NOTES).join('\n')}`);
+  if (surface === 'once') {
+    program
+      .usage('[options] [command]')
+      .description('An encrypted file shell for the local network. Without a command it opens the shell.')
+      .version('', '-V, --version', 'print the version')
+      .helpOption('-h, --help', 'print this');
+  } else {
+    program.usage('command').helpOption(false);
+  }
+  addGlobals(program, surface);
+  for (const command of commandsFor(surface))
+    program.addCommand(subcommandOf(command, surface, program, found));
+  return program;
+}
+
+function addGlobals(program: Program, surface: Surface): void {
+  program.optionsGroup('Everywhere:').option('--json', 'print events, one JSON object a line');
+  if (surface === 'once') program.option('--home <dir>', 'folder of identity, trust and settings');
+  program
+    .option('--verbose', 'say more on stderr')
+    .option('--yes', 'accept offers; never trusts a key, overwrites or deletes');
+}
+
+function subcommandOf(
+  command: Command,
+  surface: Surface,
+  program: Program,
+  found: (invocation: Invocation) => void,
+): Program {
+  const [, ...aliases] = namesOf(command);
+  const sub = new Program(command.name)
+    .copyInheritedSettings(program)
+    .aliases(aliases)
+    .helpGroup(`${GROUPS[command.group]}:`)
+    .summary(command.summary)
+    .description(`${command.summary.charAt(0).toUpperCase()}${command.summary.slice(1)}.`)
+    .allowExcessArguments(false)
+    .helpOption('-h, --help', 'print this');
+  for (const [name, { required, summary }] of Object.entries(command.arguments)) {
+    sub.argument(required ? `<${name}>` : `[${name}]`, summary);
+  }
+  for (const [name, option] of Object.entries(command.options)) {
+    const long = `--${kebabCase(name)}`;
+    if (option.kind === 'flag') sub.option(long, option.summary);
+    else if (option.kind === 'option') sub.option(`${long} <${option.value}>`, option.summary);
+    else sub.option(`${long} <${option.value}>`, option.summary, collect, []);
+  }
+  addGlobals(sub, surface);
+  const after = [
+    ...(aliases.length === 0 ? [] : [`Also: ${aliases.join(', ')}`, '']),
+    ...command.notes.flatMap((note) => [...wrap(note, sub), '']),
+    command.examples.length === 1 ? 'Example:' : 'Examples:',
+    ...command.examples.flatMap(({ line, does }) => [
+      `  ${surface === 'once' && command.scope !== 'shell' ? 'localstream ' : ''}${line}`,
+      `      ${does}`,
+    ]),
+  ];
+  sub.addHelpText('after', `\n${after.join('\n')}`);
+  sub.action(() => {
+    const input = inputOf(command, sub.args, sub.opts());
+    const globals = globalsOf({ ...program.opts<GlobalValues>(), ...givenGlobals(sub) });
+    found({ kind: 'command', command, input, globals });
+  });
+  return sub;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function wrap(text: string, program: Program): string[] {
+  const width = program.configureOutput().getOutHelpWidth?.() ?? 80;
+  return program.createHelp().boxWrap(text, Math.max(20, width)).split('\n');
+}
+
+function givenGlobals(program: Program): GlobalValues {
+  const { json, home, verbose, yes } = program.opts<GlobalValues>();
+  return {
+    ...(json === undefined ? {} : { json }),
+    ...(home === undefined ? {} : { home }),
+    ...(verbose === undefined ? {} : { verbose }),
+    ...(yes === undefined ? {} : { yes }),
+  };
+}
+
+function globalsOf({ json = false, home, verbose = false, yes = false }: GlobalValues): Globals {
+  if (home === '') throw errorOf('USAGE', 'the folder of --home is empty', { hint: 'write --home DIR' });
+  return { json, home, verbose, yes };
+}
+
+/** Reads each text that commander has sorted out with the parser of its place in the table. */
+function inputOf(
+  command: Command,
+  words: readonly string[],
+  named: Record<string, unknown>,
+): Input<Arguments, Options> {
+  const positional: Record<string, unknown> = {};
+  for (const [index, [name, { parse }]] of Object.entries(command.arguments).entries()) {
+    const word = words[index];
+    positional[name] = word === undefined ? undefined : parse(word);
+  }
+  const options: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(command.options)) {
+    const value = named[name];
+    if (option.kind === 'flag') options[name] = value === true;
+    else if (option.kind === 'option')
+      options[name] = typeof value === 'string' ? option.parse(value) : undefined;
+    else options[name] = Array.isArray(value) ? value.map((text) => option.parse(String(text))) : [];
+  }
+  return { arguments: positional, options };
+}
+
+function commandNamed(words: readonly string[], surface: Surface): Command | undefined {
+  return commandsFor(surface).find((command) => words.some((word) => namesOf(command).includes(word)));
+}
+
+/** commander's message in our form: `send_file: missing required argument 'port'`. */
+function usageError(error: CommanderError, command: Command | undefined): LocalstreamError {
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/, ' (did you mean $1?)')
+    .replace(/\.$/, '')
+    .replace(
+      /^too many arguments.*Expected (\d+) arguments? but got (\d+)$/,
+      'too many arguments: $1 expected, $2 given',
+    )
+    .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value");
+  return errorOf('USAGE', command === undefined ? message : `${command.name}: ${message}`, {
+    hint: `see "help${command === undefined ? '' : ` ${command.name}`}"`,
+  });
+}
+
+function unknownCommand(name: string, surface: Surface, error?: CommanderError): LocalstreamError {
+  const other = commandsFor(surface === 'shell' ? 'once' : 'shell').find((command) =>
+    namesOf(command).includes(name),
+  );
+  if (other !== undefined) {
+    return surface === 'once'
+      ? errorOf('USAGE', `${other.name} works in the shell only`, {
+          hint: 'start localstream without a command',
+        })
+      : errorOf('USAGE', `${other.name} works outside the shell only`, {
+          hint: `run localstream ${other.name}`,
+        });
+  }
+  const meant = /\(Did you mean (.*)\?\)$/.exec(error?.message ?? '')?.[1];
+  const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
+  return errorOf('USAGE', `there is no command ${escapeText(name, 60)}${suggestion}`, { hint: 'see "help"' });
+}

@@ -1,0 +1,95 @@
+/** Questions to the person at the terminal, one at a time. inquirer is loaded by the first. */
+import { errorOf } from '../errors.ts';
+import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
+import type { Asker } from './asker.ts';
+import type { Output } from './output.ts';
+import { offerEvent, offerText, peerText, questionEvent, questionLines } from './peer-text.ts';
+
+/** Gives the terminal away for as long as `use` runs, so that two readers do not fight for the keys. */
+export type Borrow = <Result>(use: () => Promise<Result>) => Promise<Result>;
+
+/** Whether there is a person: both where answers come from and where questions go must be a terminal. */
+export function canAsk(
+  stdin: { readonly isTTY?: boolean | undefined } = process.stdin,
+  stderr: { readonly isTTY?: boolean | undefined } = process.stderr,
+): boolean {
+  return stdin.isTTY === true && stderr.isTTY === true;
+}
+
+/** An asker that puts its questions on the terminal, one after the other. */
+export function terminalAsker(output: Output, borrow: Borrow): Required<Asker> {
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <Result>(signal: AbortSignal, ask: () => Promise<Result>): Promise<Result> => {
+    const turn = last.then(() => {
+      signal.throwIfAborted();
+      return borrow(ask);
+    });
+    last = turn.catch(() => {});
+    return turn;
+  };
+  const trust = (question: TrustQuestion, signal: AbortSignal) =>
+    inTurn(signal, () => {
+      output.event(questionEvent(question, 'here', null));
+      return askTrust(question, signal);
+    });
+  return {
+    server: trust,
+    client: trust,
+    offer: (offer, signal) =>
+      inTurn(signal, () => {
+        output.event(offerEvent(offer, null));
+        return askOffer(offer, signal);
+      }),
+  };
+}
+
+const ANSWERS: Record<TrustQuestion['role'], readonly { name: string; value: TrustAnswer }[]> = {
+  server: [
+    { name: 'no, hang up', value: 'reject' },
+    { name: 'yes, this once', value: 'once' },
+    { name: 'yes, and remember this key', value: 'trust' },
+  ],
+  client: [
+    { name: 'no, turn it away', value: 'reject' },
+    { name: 'yes, this once', value: 'once' },
+    { name: 'yes, and always from now on', value: 'trust' },
+  ],
+};
+
+async function askTrust(question: TrustQuestion, signal: AbortSignal): Promise<TrustAnswer> {
+  const { role } = question;
+  process.stderr.write(`unknown ${role}\n${questionLines(question).join('\n')}\n`);
+  const message = role === 'server' ? 'Connect to it?' : 'Let it in?';
+  const { answer } = await prompting(signal, (prompt) =>
+    prompt([{ type: 'select', name: 'answer', message, choices: ANSWERS[role], default: 'reject' as const }]),
+  );
+  return answer;
+}
+
+async function askOffer(offer: Offer, signal: AbortSignal): Promise<boolean> {
+  const message = `${peerText(offer.from)} offers ${offerText(offer)}. Take it?`;
+  const { answer } = await prompting(signal, (prompt) =>
+    prompt([{ type: 'confirm', name: 'answer', message, default: true }]),
+  );
+  return answer;
+}
+
+type Prompt = ReturnType<typeof import('inquirer').createPromptModule>;
+
+async function prompting<Result>(
+  signal: AbortSignal,
+  ask: (prompt: Prompt) => PromiseLike<Result>,
+): Promise<Result> {
+  const { createPromptModule } = await import('inquirer');
+  signal.throwIfAborted();
+  try {
+    return await ask(createPromptModule({ input: process.stdin, output: process.stderr, signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    // Ctrl-C within a question, which inquirer keeps for itself.
+    if (error instanceof Error && error.name === 'ExitPromptError') {
+      throw errorOf('CANCELLED', 'cancelled', { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+/** Receipts in words, as events, and as the outcome of a command. */
+import { errorOf, meaningOf } from '../errors.ts';
+import type { FileOutcome, Receipt } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
+import type { OutcomeDetail, ReceiptEvent } from './events.ts';
+import type { Output } from './output.ts';
+import { peerDetail, peerName } from './peer-text.ts';
+import { formatBytes, formatDuration, formatRate, plural } from './units.ts';
+
+/** Files of a receipt that are listed on a terminal; `--json` has as many as the library keeps. */
+const SHOWN_OUTCOMES = 20;
+
+export function receiptEvent(receipt: Receipt): ReceiptEvent {
+  const { transferId, direction, files, bytes, bytesMoved, seconds, digest, failed, skipped, code } = receipt;
+  const { signature, signedBy } = receipt;
+  return {
+    event: 'receipt',
+    transferId,
+    direction,
+    files,
+    bytes,
+    bytesMoved,
+    seconds,
+    digest,
+    failed,
+    skipped,
+    code,
+    peer: peerDetail(receipt.peer),
+    outcomes: receipt.outcomes.map(outcomeDetail),
+    signature,
+    signedBy,
+  };
+}
+
+function outcomeDetail({ path, outcome, size, digest, code, reason, savedAs }: FileOutcome): OutcomeDetail {
+  return {
+    path,
+    outcome,
+    size,
+    digest: digest ?? null,
+    code: code ?? null,
+    reason: reason ?? null,
+    savedAs: savedAs ?? null,
+  };
+}
+
+/** One line for what crossed, then one for each file as `b3sum` writes it. */
+export function receiptText(receipt: Receipt): string {
+  const { outcomes, files } = receipt;
+  const lines = [receiptLine(receipt)];
+  for (const outcome of outcomes.slice(0, SHOWN_OUTCOMES)) {
+    const note = outcomeNote(outcome);
+    lines.push(
+      `${outcome.digest ?? '-'.repeat(64)}  ${escapeText(outcome.path)}${note === '' ? '' : `  (${note})`}`,
+    );
+  }
+  const more = Math.max(outcomes.length, files) - Math.min(outcomes.length, SHOWN_OUTCOMES);
+  if (more > 0) lines.push(`… and ${plural(more, 'more file')}; --json lists them`);
+  if (outcomes.length !== 1) lines.push(`${receipt.digest}  (manifest)`);
+  return lines.join('\n');
+}
+
+/** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`. */
+export function receiptLine(receipt: Receipt): string {
+  const { direction, files, bytes, bytesMoved, seconds, failed, skipped } = receipt;
+  const verb = direction === 'send' ? 'sent' : 'received';
+  const preposition = direction === 'send' ? 'to' : 'from';
+  const rate = seconds > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
+  const parts = [
+    `${verb} ${plural(files, 'file')} ${preposition} ${peerName(receipt.peer)}: ` +
+      `${formatBytes(bytes)} in ${formatDuration(seconds)}${rate}`,
+  ];
+  if (bytesMoved < bytes) parts.push(`${formatBytes(bytes - bytesMoved)} were there already`);
+  if (skipped > 0) parts.push(`${skipped} skipped`);
+  if (failed > 0) parts.push(`${failed} failed`);
+  return parts.join(', ');
+}
+
+function outcomeNote({ outcome, reason, savedAs, code }: FileOutcome): string {
+  const parts: string[] = [];
+  if (outcome === 'failed')
+    parts.push(`failed: ${escapeText(reason ?? (code === undefined ? 'unknown' : meaningOf(code)))}`);
+  else if (outcome === 'same') parts.push('was there already');
+  else if (outcome === 'skipped') parts.push('skipped');
+  if (savedAs !== undefined) parts.push(`saved as ${escapeText(savedAs)}`);
+  return parts.join(', ');
+}
+
+/** Prints a receipt, and throws where not all of it was done, so that the exit status says so. */
+export function printReceipt(output: Output, receipt: Receipt): void {
+  output.result(receiptEvent(receipt), () => receiptText(receipt));
+  if (receipt.code === 'OK') return;
+  const first = receipt.outcomes.find(({ outcome }) => outcome === 'failed');
+  const reason =
+    first === undefined
+      ? meaningOf(receipt.code)
+      : `${first.path}: ${first.reason ?? meaningOf(receipt.code)}`;
+  const others = receipt.failed > 1 ? ` (and ${receipt.failed - 1} more)` : '';
+  throw errorOf(
+    receipt.code,
+    `${reason}${others}`,
+    receipt.code === 'EXISTS' ? { hint: OVERWRITE_HINT } : {},
+  );
+}
+
+/** Told where a target exists already. */
+const OVERWRITE_HINT = 'add --overwrite to replace it';

@@ -1,0 +1,39 @@
+/** The table of all commands, in the order of help. */
+import type { Command, Scope } from './command.ts';
+import { connect, disconnect } from './commands/connect.ts';
+import { delConnection } from './commands/del-connection.ts';
+import { get, put } from './commands/get-put.ts';
+import { listDir } from './commands/list-dir.ts';
+import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
+import { receiveFile } from './commands/receive-file.ts';
+import { sendFile } from './commands/send-file.ts';
+import { exit, help } from './commands/shell.ts';
+import { status } from './commands/status.ts';
+import { accept, identity, reject, trust } from './commands/trust.ts';
+
+/** Every command that there is. */
+export const COMMANDS: readonly Command[] = [
+  addConnection,
+  addLocalConnection,
+  delConnection,
+  serve,
+  status,
+  connect,
+  disconnect,
+  listDir,
+  get,
+  put,
+  sendFile,
+  receiveFile,
+  identity,
+  trust,
+  accept,
+  reject,
+  help,
+  exit,
+];
+
+/** The commands of the shell, or those that run once. */
+export function commandsFor(surface: Exclude<Scope, 'both'>): readonly Command[] {
+  return COMMANDS.filter(({ scope }) => scope === surface || scope === 'both');
+}

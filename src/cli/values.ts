@@ -1,0 +1,57 @@
+/** How single values are read from the command line. Each throws USAGE and says what would be right. */
+import { errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
+
+/** Takes the text as it is. */
+export function text(typed: string): string {
+  return typed;
+}
+
+/** A path or name that must not be empty: an empty one is an unset variable in a script, never a wish. */
+export function path(typed: string): string {
+  if (typed === '') throw errorOf('USAGE', 'a path is empty', { hint: 'write . for this folder' });
+  if (typed.includes('\0')) {
+    throw errorOf('USAGE', 'a path holds a null character', { hint: 'no system has such a path' });
+  }
+  return typed;
+}
+
+/** The most peers that a listener may be told to let in, as in the settings. */
+const MOST_PEERS = 10_000;
+
+/** Peers that a listener lets in at once. */
+export function parseMax(typed: string): number {
+  return whole(typed, 'a number of peers', 1, MOST_PEERS);
+}
+
+/** The number of a question or an offer. */
+export function parseNumber(typed: string): number {
+  return whole(typed, 'the number of a question', 1, Number.MAX_SAFE_INTEGER);
+}
+
+const LEAST_CHUNK = 1024;
+const MOST_CHUNK = 4_194_304;
+
+/** Told wherever a chunk can be written. */
+export const CHUNK_SUMMARY = `plaintext bytes of a frame, ${LEAST_CHUNK} to ${MOST_CHUNK}; 64K and 1M are understood`;
+
+/** Plaintext bytes of a frame. */
+export function parseChunk(typed: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})(k|m)?$/i.exec(typed) ?? [];
+  const factor = { '': 1, k: 1024, m: 1024 * 1024 }[unit.toLowerCase()] ?? 1;
+  return whole(
+    digits === undefined ? typed : String(Number(digits) * factor),
+    'a chunk size',
+    LEAST_CHUNK,
+    MOST_CHUNK,
+  );
+}
+
+function whole(typed: string, what: string, least: number, most: number): number {
+  const number = /^\d{1,16}$/.test(typed) ? Number(typed) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  const range = most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
+  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not ${what}`, {
+    hint: `write a whole number ${range}`,
+  });
+}

@@ -1,0 +1,51 @@
+/** What stays open from one command to the next: this machine's localstream, the connection, the open questions. */
+import { errorOf } from '../errors.ts';
+import type { Localstream, Session } from '../index.ts';
+import { Pending } from './pending.ts';
+
+/** One for each process. Nothing is opened before a command needs it. */
+export class Workspace implements AsyncDisposable {
+  readonly pending = new Pending();
+  /** The server that the shell is connected to. */
+  session: Session | undefined;
+  readonly #home: string | undefined;
+  #localstream: Promise<Localstream> | undefined;
+  #opened: Localstream | undefined;
+
+  /** @param home Folder of the home, where not the usual one. */
+  constructor(home: string | undefined) {
+    this.#home = home;
+  }
+
+  /** This machine's localstream, opened by the first call. */
+  localstream(): Promise<Localstream> {
+    this.#localstream ??= this.#open();
+    return this.#localstream;
+  }
+
+  /** The same where it is open already. */
+  get opened(): Localstream | undefined {
+    return this.#opened;
+  }
+
+  /** The connected server. Throws NOT_CONNECTED. */
+  connected(): Session {
+    if (this.session !== undefined) return this.session;
+    throw errorOf('NOT_CONNECTED', 'no server is connected', {
+      hint: 'connect HOST, or write PEER:/SHARE/PATH',
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const session = this.session;
+    this.session = undefined;
+    await session?.close();
+    await this.#opened?.close();
+  }
+
+  async #open(): Promise<Localstream> {
+    const { openLocalstream } = await import('../index.ts');
+    this.#opened = await openLocalstream(this.#home === undefined ? {} : { home: this.#home });
+    return this.#opened;
+  }
+}

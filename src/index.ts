@@ -1,0 +1,54 @@
+/** The face of the library, as agreed; the implementation takes its place. */
+ * localstream as a library: open a listener, connect, list, send, receive. Nothing is printed and no process is ended.
+ *
+ * ```ts
+ * import { openLocalstream } from 'localstream';
+
+ *
+ * await using localstream = await openLocalstream();
+ * await using session = await localstream.connect({ host: 'nas.local' });
+ * const receipt = await session.get(['/docs/a.pdf'], './');
+ * ```
+ *
+ * @module
+ */
+
+export type { ConnectOptions, Entry, Offer, PutOptions, ReceiveOptions } from './client/session.ts';
+export { Session } from './client/session.ts';
+export type { SettingKey, Settings } from './config.ts';
+export type { Fingerprint } from './crypto/fingerprint.ts';
+export { isFingerprint, parseFingerprint } from './crypto/fingerprint.ts';
+export type { ErrorCode, ErrorDetail, FlagName } from './errors.ts';
+export {
+  AccessError,
+  AlarmError,
+  allCodes,
+  CancelledError,
+  exitOf,
+  FailedError,
+  LocalstreamError,
+  meaningOf,
+  PartialError,
+  UnavailableError,
+  UsageError,
+} from './errors.ts';
+export type { OpenOptions } from './localstream.ts';
+export { Localstream, openLocalstream } from './localstream.ts';
+export type { ExistingPolicy } from './protocol/messages.ts';
+export { escapeText } from './protocol/text.ts';
+export type { ShareMode } from './server/access.ts';
+export type { ListenOptions, SendOptions } from './server/listener.ts';
+export { Listener } from './server/listener.ts';
+export type { Share, ShareOptions } from './server/shares.ts';
+export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
+export type {
+  Direction,
+  FileOutcome,
+  PeerInfo,
+  Progress,
+  Receipt,
+  TransferInfo,
+} from './session/report.ts';
+export type { Home } from './store/home.ts';
+export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
+export type { TrustedPeer, TrustReason, TrustStore } from './store/trust-store.ts';

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseChunk, parseMax, parseNumber, path } from '../../src/cli/values.ts';
+import { refused } from './refused.ts';
+
+test('a chunk is 1024 to 4194304 bytes', () => {
+  const table: [string, number][] = [
+    ['1024', 1024],
+    ['4194304', 4_194_304],
+    ['1k', 1024],
+    ['64K', 65_536],
+    ['1M', 1_048_576],
+    ['4m', 4_194_304],
+  ];
+  for (const [text, bytes] of table) assert.equal(parseChunk(text), bytes, text);
+  for (const text of [
+    '',
+    '0',
+    '1023',
+    '4194305',
+    '5M',
+    '-1',
+    '1.5M',
+    'abc',
+    '64KB',
+    '1e6',
+    '99999999999999999999',
+  ]) {
+    refused(() => parseChunk(text), /is not a chunk size/);
+  }
+});
+
+test('counts are whole numbers within their bounds', () => {
+  assert.equal(parseMax('1'), 1);
+  assert.equal(parseMax('10000'), 10_000);
+  for (const text of ['', '0', '-1', '10001', '1.5', 'ten', '1 '])
+    refused(() => parseMax(text), /number of peers/);
+  assert.equal(parseNumber('3'), 3);
+  for (const text of ['', '0', '-1', 'x', '1.0']) refused(() => parseNumber(text), /number of a question/);
+});
+
+test('an empty path is refused, since it is an unset variable', () => {
+  refused(() => path(''), /empty/);
+  refused(() => path('a\0b'), /null character/);
+  for (const text of [' ', 'a b', '-', '\n', '😀', '\udcff']) assert.equal(path(text), text);
+});
