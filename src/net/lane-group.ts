@@ -10,8 +10,8 @@ import { type LaneEvents, LaneSocket, type Slot } from './lane-socket.ts';
 export interface LaneGroupEvents {
   /** Frames of the other end, in order. The slot is free again after {@link LaneGroup.release}. */
   frame(slot: Slot, header: FrameHeader): void;
-  /** A lane has carried as many records as it may: the dialler opens another and calls {@link LaneGroup.replace}. */
-  worn(lane: LaneSocket): void;
+  /** A lane has carried as many records as it may: the dialler opens another, which takes its place when it is added. */
+  worn(): void;
   /** A lane broke. */
   ended(reason: LocalstreamError): void;
 }
@@ -51,14 +51,18 @@ export class LaneGroup implements LaneEvents {
   }
 
   /** Takes a socket whose proof has been exchanged. */
-  add(socket: TLSSocket, number: number): LaneSocket {
+  add(socket: TLSSocket, number: number): void {
     const lane = new LaneSocket(socket, number, this.#options.limit, this);
     if (this.#closed) lane.destroy();
     else this.#lanes.add(lane);
     // It asked for a slot before it was in the set.
     lane.resume();
+    for (const worn of this.#worn) {
+      if (worn.retiring) continue;
+      worn.retire();
+      break;
+    }
     this.#flush();
-    return lane;
   }
 
   /** Puts a frame in line; `done` is called when the socket has taken its bytes. */
@@ -73,12 +77,6 @@ export class LaneGroup implements LaneEvents {
     if (this.#closed) return;
     this.#free.push(slot);
     for (const lane of this.#lanes) lane.resume();
-  }
-
-  /** The old lane ends after what is under way; another one has been added. */
-  replace(old: LaneSocket): void {
-    old.retire();
-    this.#flush();
   }
 
   /** Closes all lanes at once. */
@@ -150,6 +148,6 @@ export class LaneGroup implements LaneEvents {
   #wear(lane: LaneSocket): void {
     if (lane.records < this.#options.maxRecords || lane.retiring || this.#worn.has(lane)) return;
     this.#worn.add(lane);
-    this.#events.worn(lane);
+    this.#events.worn();
   }
 }

@@ -41,7 +41,7 @@ export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 /** DATA: the payload is `u64 offset ‖ u64 length` of a hole, no bytes. */
 export const FLAG_HOLE = 1;
-/** BASIS: these are the last pieces of the basis. */
+/** MANIFEST: no batch follows. BASIS: these are the last pieces of the basis. */
 export const FLAG_LAST = 1;
 /** BASIS: only tell whether the file differs, send nothing. */
 export const FLAG_COMPARE = 2;

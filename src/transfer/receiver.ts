@@ -114,8 +114,8 @@ export interface TargetStore<Folder> {
 
 export interface ReceiverOptions {
   readonly existing: ExistingPolicy;
-  /** File bytes of a frame, as agreed. */
-  readonly chunk: number;
+  /** A drop-box: nothing is compared, resumed or told of what is there, and what collides gets another name. */
+  readonly blind: boolean;
   readonly counters: Counters;
   /** Sends a frame to the source. */
   readonly emit: (frame: Buffer) => void;
@@ -462,11 +462,12 @@ export class Receiver<Folder> {
     if (live.entry.kind === ENTRY.folder) {
       const entered = this.#store.enter(folder, name);
       this.#descend(live, entered.folder, entered.created);
-      const outcome = entered.created ? OUTCOME.committed : OUTCOME.same;
+      const outcome = entered.created || this.#options.blind ? OUTCOME.committed : OUTCOME.same;
       settle.push(() => this.#settle(live, outcome, 'OK', NO_DIGEST, ''));
       return { code: ANSWER.skip };
     }
-    const present = this.#store.present(folder, name);
+    if (this.#options.blind) live.place = 'rename';
+    const present = this.#options.blind ? undefined : this.#store.present(folder, name);
     if (live.entry.kind === ENTRY.link) {
       this.#answerLink(live, folder, name, present, settle);
       return { code: ANSWER.skip };
@@ -494,7 +495,7 @@ export class Receiver<Folder> {
     if (present && live.place === 'never') throw errorOf('EXISTS');
     const { mode, mtime } = live.entry;
     const saved = this.#store.link(folder, name, target, { mode, mtime, place: live.place });
-    settle.push(() => this.#settle(live, OUTCOME.committed, 'OK', NO_DIGEST, saved === name ? '' : saved));
+    settle.push(() => this.#settle(live, OUTCOME.committed, 'OK', NO_DIGEST, this.#renamed(name, saved)));
   }
 
   /** What the policy makes of something that is there, and how the new file may take its place. */
@@ -540,7 +541,7 @@ export class Receiver<Folder> {
       if (live.place === 'never') throw errorOf('EXISTS');
     }
     this.#reserve(live);
-    if (size > 0 && this.#store.hasPartial(folder, name))
+    if (size > 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
       return this.#startJob(live, this.#partialBasis(folder, name, size), settle);
     const usable = present?.kind === 'file' && live.place === 'replace' && size >= 0;
     if (usable && (present.size === size || (size > PIECE_BYTES && present.size > PIECE_BYTES)))
@@ -675,7 +676,7 @@ export class Receiver<Folder> {
       const saved = this.#store.writeSmall(branch.folder, name, bytes, placement);
       this.#options.counters.bytes += bytes.length;
       this.#use(live, bytes.length);
-      this.#settle(live, OUTCOME.committed, 'OK', Buffer.from(digest), saved === name ? '' : saved);
+      this.#settle(live, OUTCOME.committed, 'OK', Buffer.from(digest), this.#renamed(name, saved));
     } catch (error) {
       this.#failEntry(live, error);
     }
@@ -794,7 +795,7 @@ export class Receiver<Folder> {
       const { mode, mtime } = live.entry;
       const saved = file.partial.commit({ mode, mtime, place: live.place });
       this.#current = undefined;
-      this.#settle(live, OUTCOME.committed, 'OK', digest, saved === live.name ? '' : saved);
+      this.#settle(live, OUTCOME.committed, 'OK', digest, this.#renamed(live.name, saved));
     } catch (error) {
       this.#giveUp(file, error);
     }
@@ -870,6 +871,11 @@ export class Receiver<Folder> {
   }
 
   // How entries end.
+
+  /** The name that the source is told, where it is another than its own. */
+  #renamed(name: SafeName | undefined, saved: SafeName): string {
+    return saved === name || this.#options.blind ? '' : saved;
+  }
 
   #failEntry(live: LiveEntry<Folder>, error: unknown): void {
     if (live.state === 'settled') return;

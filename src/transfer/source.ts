@@ -2,6 +2,8 @@
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 import { ENTRY, MAX_LINK_BYTES, type ManifestEntry } from '../protocol/manifest.ts';
+import { MAX_PATHS, type OfferedRoot } from '../protocol/messages.ts';
+import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
@@ -34,6 +36,35 @@ export function openRoot(spec: SourceSpec): SourceRoot {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/**
+ * What the user of this machine wants to send, looked at before anybody is asked.
+ *
+ * @throws NOT_FOUND, NOT_A_FILE, UNREADABLE; USAGE when two of them have the same name, or there are too many.
+ */
+export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
+  if (paths.length === 0 || paths.length > MAX_PATHS)
+    throw errorOf('USAGE', `one to ${MAX_PATHS} paths can be sent at once`, {
+      hint: 'send the folder they are in',
+    });
+  const roots = new Map<string, OfferedRoot>();
+  const specs: SourceSpec[] = [];
+  for (const path of paths) {
+    const spec: SourceSpec = { kind: 'named', path };
+    using root = openRoot(spec);
+    const { type, size } = root.stat;
+    if (type !== 'file' && type !== 'folder')
+      throw errorOf('NOT_A_FILE', `'${escapeText(path)}' can't be sent`);
+    if (roots.has(root.name))
+      throw errorOf('USAGE', `two of the paths are called '${escapeText(root.name)}'`, {
+        hint: 'send them one by one',
+      });
+    roots.set(root.name, { name: root.name, type, size: type === 'file' ? size : null });
+    if (type === 'file') root.open([root.name]).close();
+    specs.push(spec);
+  }
+  return { roots: [...roots.values()], specs };
+}
 
 /** Opens the roots for a sender. A root that has gone meanwhile fails by name, the others are sent. */
 export function openSourceTree(specs: readonly SourceSpec[]): SourceTree<SourceHandle> & Disposable {

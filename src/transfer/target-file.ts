@@ -3,7 +3,7 @@
  * what it was or the whole new file, at every instant.
  */
 import * as fs from 'node:fs';
-import { errorOf } from '../errors.ts';
+import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
@@ -157,28 +157,24 @@ export class TargetFile {
     return { ...published, size, attributesKept: this.#attributesKept };
   }
 
-  /** Leaves the partial for a later attempt; an empty one is removed. Does nothing once the file has ended. */
+  /**
+   * Leaves the partial for a later attempt; an empty one is removed. Does nothing once the file has ended. Never throws:
+   * it is called while another error is on its way, and what is left is hashed before it counts.
+   */
   keep(): void {
     if (this.#state === 'ended') return;
     const stat = this.#close();
-    if (stat.size === 0) {
-      this.discard();
-      return;
-    }
-    leavePartial(this.#folder, this.#opened.partial, stat);
+    if (stat?.size === 0) this.#remove(stat);
+    else if (stat !== undefined) leavePartial(this.#folder, this.#opened.partial, stat);
     this.#leave();
   }
 
-  /** Removes the partial. Does nothing once the file has ended. */
+  /** Removes the partial, if it can be. Does nothing once the file has ended. Never throws, as {@link keep}. */
   discard(): void {
     if (this.#state === 'ended') return;
-    try {
-      const stat = this.#close();
-      const now = this.#folder.lookup(this.#opened.partial);
-      if (now !== undefined && sameInode(now, stat)) this.#folder.unlink(this.#opened.partial);
-    } finally {
-      this.#leave();
-    }
+    const stat = this.#close();
+    if (stat !== undefined) this.#remove(stat);
+    this.#leave();
   }
 
   /** As {@link keep}. */
@@ -236,14 +232,23 @@ export class TargetFile {
     }
   }
 
-  /** Closes it if it is open; gives what it was then. */
-  #close(): EntryStat {
-    this.#closing ??= statPartial(this.#opened);
+  /** Closes it if it is open, and gives what it was then, if that could be seen. */
+  #close(): EntryStat | undefined {
     if (this.#state === 'open') {
       this.#state = 'closed';
-      fs.closeSync(this.#opened.descriptor);
+      quietly(() => {
+        this.#closing = statPartial(this.#opened);
+      });
+      quietly(() => fs.closeSync(this.#opened.descriptor));
     }
     return this.#closing;
+  }
+
+  #remove(stat: EntryStat): void {
+    quietly(() => {
+      const now = this.#folder.lookup(this.#opened.partial);
+      if (now !== undefined && sameInode(now, stat)) this.#folder.unlink(this.#opened.partial);
+    });
   }
 
   #leave(): void {
@@ -260,5 +265,15 @@ function unlessRefused(step: () => void): boolean {
   } catch (error) {
     if (!failedWith(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) throw error;
     return false;
+  }
+}
+
+/** Does a step of cleaning up, whose failure must not take the place of its reason. */
+function quietly(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    // A defect of ours is no failure of the disk.
+    if (systemCode(error) === undefined && !(error instanceof LocalstreamError)) throw error;
   }
 }

@@ -21,6 +21,8 @@ export interface TargetPlace {
   readonly durable: boolean;
   /** Bytes of the disk that are left alone. */
   readonly reserve: number;
+  /** A drop-box: see ReceiverOptions. */
+  readonly blind: boolean;
   /** In this folder (a user's home) no name that begins with a dot is written. */
   readonly protectedFolder: string | undefined;
 }

@@ -122,7 +122,7 @@ class TargetEnd implements End {
     this.#store = new TargetTree(message.place);
     this.#receiver = new Receiver(this.#store, {
       existing,
-      chunk,
+      blind: message.place.blind,
       counters,
       emit: (frame) => post(transfer, { kind: 'emit', frame }),
       settled: (rows) => post(transfer, { kind: 'settled', rows }),

@@ -1,0 +1,221 @@
+/** From an address to a server that has proven its key, and the lanes to it. */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import {
+  LANE_EXPORTER_LABEL,
+  laneExporter,
+  laneProof,
+  SESSION_EXPORTER_LABEL,
+  type SessionKeys,
+  sameBytes,
+  sessionExporter,
+} from '../crypto/exchange.ts';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
+import type { Identity } from '../crypto/identity.ts';
+import { errorOf, type LocalstreamError, systemCode } from '../errors.ts';
+import { ControlChannel, connectionError } from '../net/control-channel.ts';
+import { readExactly } from '../net/read-exactly.ts';
+import { checkChannel, checkPeer, contextOptions, exportSecret, type TlsPeer } from '../net/tls.ts';
+import { dialHandshake } from '../protocol/handshake.ts';
+import { LANE_ANSWER_BYTES, writeLaneRequest } from '../protocol/lane-proof.ts';
+import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../protocol/messages.ts';
+import { escapeText } from '../protocol/text.ts';
+
+/** Where to dial. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface DialOptions extends Address {
+  readonly identity: Identity;
+  /** Milliseconds for TCP, TLS and the handshake, each. */
+  readonly patience: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Looks at the server's key before anything of ours is sent. Throws to refuse it. */
+  readonly checkKey: (fingerprint: Fingerprint) => Promise<void>;
+}
+
+/** A server that holds the key which it showed. */
+export interface Dialled {
+  readonly channel: ControlChannel;
+  readonly keys: SessionKeys;
+  readonly server: TlsPeer;
+  /** The address that answered. */
+  readonly remote: Address;
+}
+
+/**
+ * Dials a server and runs the handshake.
+ *
+ * @throws NO_SUCH_HOST, UNREACHABLE, NOT_LOCALSTREAM, TIMEOUT, BAD_HANDSHAKE, CANCELLED, and what `checkKey` throws.
+ */
+export async function dial(options: DialOptions): Promise<Dialled> {
+  const { identity, patience, signal, checkKey } = options;
+  const socket = await dialTls(options, identity, patience, signal);
+  try {
+    const server = checkPeer(socket);
+    await checkKey(server.fingerprint);
+    socket.write(CONTROL_PREFACE);
+    const channel = new ControlChannel(socket);
+    socket.resume();
+    const keys = await prove(channel, socket, identity, server, patience, signal);
+    const remote = { host: socket.remoteAddress ?? options.host, port: socket.remotePort ?? options.port };
+    return { channel, keys, server, remote };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+async function prove(
+  channel: ControlChannel,
+  socket: TLSSocket,
+  identity: Identity,
+  server: TlsPeer,
+  patience: number,
+  signal: AbortSignal | undefined,
+): Promise<SessionKeys> {
+  const stop = () => channel.fail(errorOf('CANCELLED'));
+  signal?.addEventListener('abort', stop, { once: true });
+  const late = setTimeout(
+    () => channel.fail(errorOf('TIMEOUT', 'the server did not finish the handshake')),
+    patience,
+  );
+  try {
+    const exporter = sessionExporter(exportSecret(socket, SESSION_EXPORTER_LABEL));
+    return await dialHandshake(channel, {
+      identity,
+      exporter,
+      peerKey: server.key,
+      peerFingerprint: server.fingerprint,
+    });
+  } finally {
+    clearTimeout(late);
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** Opens lane `number` of a session: no certificate of ours, the server's key checked, a proof each way. */
+export async function dialLane(
+  remote: Address,
+  server: Fingerprint,
+  keys: SessionKeys,
+  number: number,
+  patience: number,
+): Promise<TLSSocket> {
+  const socket = await dialTls(remote, undefined, patience, undefined);
+  try {
+    if (checkPeer(socket).fingerprint !== server)
+      throw errorOf('BAD_HANDSHAKE', 'another key answers for the lane');
+    const exporter = laneExporter(exportSecret(socket, LANE_EXPORTER_LABEL));
+    const proof = laneProof('c', keys, exporter, keys.id, number);
+    socket.write(
+      Buffer.concat([Buffer.from(LANE_PREFACE), writeLaneRequest({ id: keys.id, number, proof })]),
+    );
+    const answer = await readExactly(socket, LANE_ANSWER_BYTES, patience);
+    if (!sameBytes(answer, laneProof('s', keys, exporter, keys.id, number)))
+      throw errorOf('BAD_HANDSHAKE', 'the lane could not be proven');
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw connectionError(error);
+  }
+}
+
+async function dialTls(
+  address: Address,
+  identity: Identity | undefined,
+  patience: number,
+  signal: AbortSignal | undefined,
+): Promise<TLSSocket> {
+  const where = `${escapeText(address.host)}, port ${address.port}`;
+  const raw = await dialTcp(address, patience, signal);
+  const socket = connectTls({
+    ...contextOptions(identity),
+    socket: raw,
+    servername: '',
+    ALPNProtocols: [ALPN],
+    rejectUnauthorized: false,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stop = () => reject(errorOf('CANCELLED'));
+  const late = setTimeout(
+    () => reject(errorOf('NOT_LOCALSTREAM', `${where} accepts connections and does not answer`)),
+    patience,
+  );
+  socket.once('secureConnect', resolve);
+  socket.once('error', (cause) =>
+    reject(errorOf('NOT_LOCALSTREAM', `${where} is not localstream`, { cause })),
+  );
+  socket.once('close', () => reject(errorOf('NOT_LOCALSTREAM', `${where} hung up during the handshake`)));
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await promise;
+    checkChannel(socket);
+    socket.on('error', () => {});
+    return socket;
+  } catch (error) {
+    socket.on('error', () => {});
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(late);
+    signal?.removeEventListener('abort', stop);
+    socket.removeAllListeners('close');
+  }
+}
+
+async function dialTcp(address: Address, patience: number, signal: AbortSignal | undefined): Promise<Socket> {
+  if (signal?.aborted) throw errorOf('CANCELLED');
+  const { host, port } = address;
+  const where = `${escapeText(host)}, port ${port}`;
+  const socket = connectTcp({ host, port, noDelay: true });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stop = () => reject(errorOf('CANCELLED'));
+  const late = setTimeout(
+    () => reject(errorOf('UNREACHABLE', `${where} does not answer`, { hint: HINT_SILENT })),
+    patience,
+  );
+  socket.once('connect', resolve);
+  socket.once('error', (cause) => reject(dialError(cause, address)));
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await promise;
+    return socket;
+  } catch (error) {
+    socket.on('error', () => {});
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(late);
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+const HINT_SILENT = 'is it switched on, on this network, and does its firewall let the port through?';
+
+function dialError(cause: unknown, { host, port }: Address): LocalstreamError {
+  const name = escapeText(host);
+  // Where several addresses were tried, the first failure says as much as any.
+  const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+  switch (systemCode(first)) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EAI_NODATA':
+      return errorOf('NO_SUCH_HOST', `'${name}' does not resolve`, {
+        cause,
+        hint: 'check the name, or use the address',
+      });
+    case 'ECONNREFUSED':
+      return errorOf('UNREACHABLE', `nothing listens on ${name}, port ${port}`, {
+        cause,
+        hint: 'start a listener there: add_connection or serve',
+      });
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return errorOf('UNREACHABLE', `there is no way to ${name}`, { cause, hint: 'is it on this network?' });
+    default:
+      return errorOf('UNREACHABLE', `${name}, port ${port} can't be reached`, { cause });
+  }
+}

@@ -1,0 +1,142 @@
+/** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
+import { type ConnectOptions, Session } from './client/session.ts';
+import type { Fingerprint } from './crypto/fingerprint.ts';
+import { errorOf } from './errors.ts';
+import { Listener, type ListenOptions } from './server/listener.ts';
+import { Recorder } from './session/recorder.ts';
+import type { Settings } from './settings.ts';
+import { ErrorLog } from './store/error-log.ts';
+import { ensureHome, type Home, resolveHome } from './store/home.ts';
+import { loadIdentity } from './store/identity-store.ts';
+import type { Warn } from './store/json-file.ts';
+import { ReceiptStore } from './store/receipt-store.ts';
+import { SessionStore } from './store/session-store.ts';
+import { loadSettings } from './store/settings-store.ts';
+import { TrustStore } from './store/trust-store.ts';
+import { WorkerPool } from './transfer/pool.ts';
+
+export interface OpenOptions {
+  /** State folder; `LOCALSTREAM_HOME` or the platform's own by default. */
+  readonly home?: string;
+  /** Settings by key, above those of the file and the environment. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+  /** Told of what is wrong and goes on: a settings file set aside, an unknown key. Nothing is printed. */
+  readonly onWarning?: Warn;
+}
+
+/** Opened by {@link openLocalstream}, to be closed by `await using` or {@link Localstream.close}. */
+export class Localstream implements AsyncDisposable {
+  /** This device's name, as peers see it. */
+  readonly name: string;
+  readonly fingerprint: Fingerprint;
+  readonly home: Home;
+  readonly settings: Settings;
+  readonly trust: TrustStore;
+  readonly sessions: SessionStore;
+  readonly receipts: ReceiptStore;
+  readonly log: ErrorLog;
+  readonly #host: HostParts;
+  readonly #listeners = new Set<Listener>();
+  readonly #sessions = new Set<Session>();
+  #closing: Promise<void> | undefined;
+
+  /** @internal See {@link openLocalstream}. */
+  constructor(parts: HostParts, home: Home, sessions: SessionStore, receipts: ReceiptStore) {
+    this.#host = parts;
+    this.home = home;
+    this.name = parts.name;
+    this.fingerprint = parts.identity.fingerprint;
+    this.settings = parts.settings;
+    this.trust = parts.trust;
+    this.log = parts.log;
+    this.sessions = sessions;
+    this.receipts = receipts;
+  }
+
+  /** Open listeners. */
+  get listeners(): readonly Listener[] {
+    return [...this.#listeners];
+  }
+
+  /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, NOT_FOUND or NOT_A_FOLDER for a share, USAGE. */
+  async listen(options: ListenOptions): Promise<Listener> {
+    this.#requireOpen();
+    const listener = await Listener.start(this.#host, options);
+    this.#listeners.add(listener);
+    void listener.closed.then(() => this.#listeners.delete(listener));
+    return listener;
+  }
+
+  /** Connects to a server: see {@link Session.connect} for what it throws. */
+  async connect(options: ConnectOptions): Promise<Session> {
+    this.#requireOpen();
+    this.#host.pool.warm();
+    const session = await Session.connect(this.#host, options);
+    this.#sessions.add(session);
+    void session.closed.then(() => this.#sessions.delete(session));
+    return session;
+  }
+
+  /** Closes listeners and sessions, writes what is not written. May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing) throw errorOf('SHUTTING_DOWN', 'localstream is being closed');
+  }
+
+  async #close(): Promise<void> {
+    const all = [...this.#sessions, ...this.#listeners];
+    await Promise.allSettled(all.map((one) => one.close()));
+    await this.#host.recorder.flush();
+    await this.sessions.close();
+    await this.log.close();
+    await this.#host.pool.close();
+  }
+}
+
+/** What listeners and sessions share. */
+interface HostParts {
+  readonly identity: Awaited<ReturnType<typeof loadIdentity>>;
+  readonly name: string;
+  readonly settings: Settings;
+  readonly trust: TrustStore;
+  readonly pool: WorkerPool;
+  readonly recorder: Recorder;
+  readonly log: ErrorLog;
+}
+
+/**
+ * Opens the localstream of this user, making keys and folders on first use.
+ *
+ * @throws STATE when the home can't be used or the identity is damaged, BAD_SETTING.
+ */
+export async function openLocalstream(options: OpenOptions = {}): Promise<Localstream> {
+  const { onWarning: warn } = options;
+  const home = resolveHome(process.env, options.home);
+  ensureHome(home);
+  const { settings } = await loadSettings({
+    home,
+    flags: options.flags ?? {},
+    ...(warn && { warn }),
+  });
+  const identity = await loadIdentity(home, warn);
+  const trust = new TrustStore(home, warn);
+  const sessions = new SessionStore(home, settings.sessions, warn);
+  const receipts = new ReceiptStore(home, settings.receipts);
+  const log = new ErrorLog(home, settings.log, warn);
+  const recorder = new Recorder({ sessions, receipts, log });
+  const pool = new WorkerPool(settings.workers);
+  return new Localstream(
+    { identity, name: settings.name, settings, trust, pool, recorder, log },
+    home,
+    sessions,
+    receipts,
+  );
+}

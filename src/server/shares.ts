@@ -1,0 +1,204 @@
+/** The folders that a listener shows, and everything that a peer may name in them. */
+import { basename, resolve } from 'node:path';
+import { errorOf, LocalstreamError } from '../errors.ts';
+import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
+import { escapeText } from '../protocol/text.ts';
+import type { EntryStat } from '../transfer/entry-stat.ts';
+import { Folder } from '../transfer/folder.ts';
+import { checkLinkTarget } from '../transfer/link.ts';
+import { checkName, checkPath, type SafeName, type SafePath } from '../transfer/name.ts';
+import { isPartialName } from '../transfer/partial.ts';
+import { openRoot, type SourceSpec } from '../transfer/source.ts';
+import type { TargetPlace } from '../transfer/target.ts';
+import { type PlaceOptions, sharePlace } from '../transfer/target-place.ts';
+import { allows, type ShareMode, type Verb } from './access.ts';
+
+/** A share as it is asked for; the name defaults to the folder's own, the mode to `ro`. */
+export interface ShareOptions {
+  readonly name?: string;
+  readonly folder: string;
+  readonly mode?: ShareMode;
+}
+
+/** A share as it stands. */
+export interface Share {
+  readonly name: SafeName;
+  /** Absolute. */
+  readonly folder: string;
+  readonly mode: ShareMode;
+}
+
+interface Place {
+  readonly share: Share;
+  readonly path: SafePath;
+  /** The path ended in `/`. */
+  readonly inside: boolean;
+}
+
+export class Shares {
+  readonly list: readonly Share[];
+
+  /** Throws USAGE for two shares of one name, NOT_FOUND, NOT_A_FOLDER and UNREADABLE for what can't be shared. */
+  constructor(options: readonly ShareOptions[]) {
+    const byName = new Map<string, Share>();
+    for (const { name, folder, mode = 'ro' } of options) {
+      const path = resolve(folder);
+      Folder.open(path).close();
+      const given = name ?? basename(path);
+      if (given === '')
+        throw errorOf('USAGE', `'${escapeText(folder)}' has no name of its own`, {
+          hint: 'give one: NAME=DIR',
+        });
+      const share: Share = { name: checkName(given), folder: path, mode };
+      if (byName.has(share.name))
+        throw errorOf('USAGE', `two shares are called '${escapeText(share.name)}'`, {
+          hint: 'give one another name: NAME=DIR',
+        });
+      byName.set(share.name, share);
+    }
+    this.list = [...byName.values()];
+  }
+
+  /** Lists the shares, a folder, or the one file of a path. Throws NOT_FOUND, NOT_ALLOWED, BAD_NAME, UNREADABLE. */
+  *entries(path: string): Generator<ListedEntry> {
+    const place = this.#place(path);
+    if (!place) {
+      for (const share of this.list) yield shareEntry(share);
+      return;
+    }
+    this.#require(place, 'list');
+    using folder = openBelow(place.share.folder, place.path.slice(0, -1));
+    const last = place.path.at(-1);
+    if (last === undefined) {
+      yield* folderEntries(folder, 1);
+      return;
+    }
+    const stat = folder.stat(last);
+    if (stat.type !== 'folder') {
+      if (place.inside) throw errorOf('NOT_A_FOLDER', `'${escapeText(path)}' is not a folder`);
+      yield toEntry(folder, last, stat, place.path.length);
+      return;
+    }
+    using child = folder.child(last);
+    yield* folderEntries(child, place.path.length + 1);
+  }
+
+  /** What a `get` of these paths sends. Throws as {@link entries}, and NOT_A_FILE. */
+  source(paths: readonly string[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
+    const roots: OfferedRoot[] = [];
+    const specs: SourceSpec[] = [];
+    for (const text of paths) {
+      const place = this.#place(text);
+      if (!place) throw errorOf('NOT_FOUND', 'name a share', { hint: 'list_dir shows the shares' });
+      this.#require(place, 'get');
+      const spec: SourceSpec = {
+        kind: 'below',
+        share: place.share.folder,
+        path: place.path,
+        name: place.path.at(-1) ?? place.share.name,
+      };
+      using root = openRoot(spec);
+      const { type, size } = root.stat;
+      if (type === 'other' || type === 'link')
+        throw errorOf('NOT_A_FILE', `'${escapeText(text)}' is neither a file nor a folder`);
+      roots.push({ name: root.name, type, size: type === 'file' ? size : null });
+      specs.push(spec);
+    }
+    return { roots, specs };
+  }
+
+  /** Where a `put` goes. Throws as {@link entries}. */
+  target(
+    path: string,
+    roots: readonly OfferedRoot[],
+    existing: ExistingPolicy,
+    options: Omit<PlaceOptions, 'blind'>,
+  ): TargetPlace {
+    const place = this.#place(path);
+    if (!place) throw errorOf('NOT_FOUND', 'name a share to write to', { hint: 'list_dir shows the shares' });
+    this.#require(place, 'put');
+    // Into a drop-box one puts things, and learns or changes nothing of what others left there.
+    if (place.share.mode === 'wo' && existing !== 'fail' && existing !== 'rename')
+      throw errorOf('NOT_ALLOWED', 'in a drop-box nothing can be overwritten or compared');
+    const blind = place.share.mode === 'wo';
+    return sharePlace(place.share.folder, place.path, place.inside, roots, { ...options, blind });
+  }
+
+  /** Which share's mode decides over a path. */
+  modeOf(path: string): ShareMode | undefined {
+    return this.#place(path)?.share.mode;
+  }
+
+  #require(place: Place, verb: Verb): void {
+    if (!allows(place.share.mode, verb))
+      throw errorOf('NOT_ALLOWED', `the share '${escapeText(place.share.name)}' does not allow ${verb}`);
+  }
+
+  /** Takes a peer's path apart; undefined for the root, where the shares are. */
+  #place(text: string): Place | undefined {
+    if (!text.startsWith('/')) throw errorOf('BAD_NAME', 'a remote path starts with / and a share');
+    const parts = text.split('/').filter((part) => part !== '' && part !== '.');
+    const [first, ...rest] = parts;
+    if (first === undefined) return undefined;
+    const path = checkPath(rest);
+    const share = this.list.find(({ name }) => name === first);
+    if (!share) throw errorOf('NOT_FOUND', `there is no share '${escapeText(first)}'`);
+    return { share, path, inside: /\/\.?$/.test(text) };
+  }
+}
+
+function openBelow(share: string, path: SafePath): Folder {
+  let folder = Folder.open(share);
+  for (const component of path) {
+    using outer = folder;
+    folder = outer.child(component);
+  }
+  return folder;
+}
+
+function* folderEntries(folder: Folder, depth: number): Generator<ListedEntry> {
+  for (const { name } of folder.list()) {
+    if (isPartialName(name)) continue;
+    const entry = lookAt(folder, name, depth);
+    if (entry) yield entry;
+  }
+}
+
+/** One entry; undefined when it has gone meanwhile or has a name that can't be asked for. */
+function lookAt(folder: Folder, name: string, depth: number): ListedEntry | undefined {
+  try {
+    const checked = checkName(name);
+    return toEntry(folder, checked, folder.stat(checked), depth);
+  } catch (error) {
+    if (error instanceof LocalstreamError) return undefined;
+    throw error;
+  }
+}
+
+function toEntry(folder: Folder, name: SafeName, stat: EntryStat, depth: number): ListedEntry {
+  const target = stat.type === 'link' ? shownTarget(folder, name, depth) : undefined;
+  return {
+    name,
+    type: stat.type,
+    size: stat.size,
+    mtime: stat.mtime,
+    mode: stat.mode & 0o777,
+    ...(target !== undefined && { target }),
+  };
+}
+
+/** Where a link points, unless that says something of what lies outside the share. */
+function shownTarget(folder: Folder, name: SafeName, depth: number): string | undefined {
+  try {
+    const target = folder.readlink(name);
+    checkLinkTarget(target, depth);
+    return target;
+  } catch (error) {
+    if (error instanceof LocalstreamError) return undefined;
+    throw error;
+  }
+}
+
+function shareEntry(share: Share): ListedEntry {
+  return { name: share.name, type: 'share', size: 0, mtime: 0, mode: 0, shareMode: share.mode };
+}

@@ -1,0 +1,100 @@
+/**
+ * What follows the handshake: each side says its name, decides whether it lets the other in, and says so. Both
+ * decisions are taken at once, so that two people see the same check number on both screens.
+ */
+
+import * as v from 'valibot';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
+import { errorOf, LocalstreamError } from '../errors.ts';
+import type { ControlChannel } from '../net/control-channel.ts';
+import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
+import { ADMIT, BYE, checkMessage, INTRODUCE } from '../protocol/messages.ts';
+
+/** A stranger's key, and what a person can compare. */
+export interface TrustQuestion {
+  /** What the stranger is. */
+  readonly role: 'server' | 'client';
+  /** As it names itself, unescaped: anybody can claim any name. */
+  readonly claimedName: string;
+  readonly fingerprint: Fingerprint;
+  /** Six digits that are the same on both screens. */
+  readonly checkNumber: string;
+  readonly address: string;
+}
+
+/** `once`: for this session; `trust`: its key is pinned. */
+export type TrustAnswer = 'once' | 'trust' | 'reject';
+
+/** Answers a question about a stranger. Aborted when the stranger leaves or the time is over. */
+export type Decide = (question: TrustQuestion, signal: AbortSignal) => Promise<TrustAnswer>;
+
+export interface IntroduceOptions {
+  readonly channel: ControlChannel;
+  /** Our name. */
+  readonly name: string;
+  /** A person is asked here: the other side is told to wait. */
+  readonly asks: boolean;
+  /** Decides once the other's name is known. Throws to refuse. */
+  readonly decide: (claimedName: string, signal: AbortSignal) => Promise<void>;
+  /** The other side asks a person. */
+  readonly onWaiting?: (claimedName: string) => void;
+  /** Milliseconds for both decisions. */
+  readonly patience: number;
+}
+
+const ANSWER = v.variant('type', [ADMIT, BYE]);
+
+/** Runs the introductions. Resolves with the name that the other claims once both sides have let each other in. */
+export async function introduce(options: IntroduceOptions): Promise<string> {
+  const { channel, patience } = options;
+  channel.send({ type: 'introduce', name: options.name, waiting: options.asks });
+  const theirs = checkMessage(INTRODUCE, (await channel.receive()).value);
+  if (theirs.waiting) options.onWaiting?.(theirs.name);
+  const over = new AbortController();
+  const late = setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), patience);
+  void channel.ended.then((reason) => over.abort(reason));
+  const answer = receiveAnswer(channel);
+  // It may come, and fail, while a person here still thinks.
+  answer.catch((error: unknown) => over.abort(error));
+  try {
+    await untilAborted(options.decide(theirs.name, over.signal), over.signal);
+    channel.send({ type: 'admit' });
+    await untilAborted(answer, over.signal);
+    return theirs.name;
+  } catch (error) {
+    const reason =
+      error instanceof LocalstreamError ? error : errorOf('INTERNAL', undefined, { cause: error });
+    sayBye(channel, reason);
+    channel.fail(reason);
+    throw reason;
+  } finally {
+    clearTimeout(late);
+    over.abort();
+  }
+}
+
+async function receiveAnswer(channel: ControlChannel): Promise<void> {
+  const answer = checkMessage(ANSWER, (await channel.receive()).value);
+  if (answer.type === 'bye') throw errorFromPeer(answer.flag, answer.detail);
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  if (signal.aborted) reject(signal.reason);
+  else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  return Promise.race([promise, aborted]);
+}
+
+/** Tells the other side why it ends here, if it can still be told. */
+export function sayBye(channel: ControlChannel, reason: LocalstreamError): void {
+  try {
+    channel.send({ type: 'bye', flag: flagNumber(flagOfError(reason)), detail: publicDetail(reason) });
+  } catch {
+    // The channel has ended: there is nobody to tell.
+  }
+}
+
+/** What a peer may read of an error: the text of those that were made for it, nothing of this machine. */
+function publicDetail(reason: LocalstreamError): string | undefined {
+  return reason.code === 'FULL' ? reason.message : undefined;
+}

@@ -1,0 +1,82 @@
+/** Counts how the entries of a transfer end, and keeps a bounded list of them: failures before all others. */
+import type { ErrorCode } from '../errors.ts';
+import { ENTRY, OUTCOME } from '../protocol/manifest.ts';
+import type { Settled } from '../transfer/progress.ts';
+import type { FileOutcome } from './report.ts';
+
+const OUTCOME_NAMES: Record<number, FileOutcome['outcome']> = {
+  [OUTCOME.committed]: 'committed',
+  [OUTCOME.same]: 'same',
+  [OUTCOME.skipped]: 'skipped',
+  [OUTCOME.failed]: 'failed',
+};
+
+/** Turns a settled entry into what people are told. */
+export function fileOutcome(row: Settled): FileOutcome {
+  const outcome = OUTCOME_NAMES[row.outcome] ?? 'failed';
+  const failed = outcome === 'failed' || outcome === 'skipped';
+  return {
+    path: row.path,
+    outcome,
+    size: row.size,
+    digest: row.digest,
+    ...(failed && { code: row.flag, reason: row.note }),
+    ...(outcome === 'committed' && row.note !== '' && { savedAs: row.note }),
+  };
+}
+
+export class Outcomes {
+  readonly #bound: number;
+  readonly #failures: FileOutcome[] = [];
+  readonly #others: FileOutcome[] = [];
+  files = 0;
+  bytes = 0;
+  failed = 0;
+  skipped = 0;
+  entries = 0;
+
+  /** `bound`: how many are kept. */
+  constructor(bound: number) {
+    this.#bound = bound;
+  }
+
+  /** Adds entries; returns what of them people are told about. */
+  add(rows: readonly Settled[]): FileOutcome[] {
+    const told: FileOutcome[] = [];
+    for (const row of rows) {
+      const outcome = fileOutcome(row);
+      this.entries += 1;
+      if (outcome.outcome === 'failed') this.failed += 1;
+      else if (outcome.outcome === 'skipped') this.skipped += 1;
+      else if (row.kind === ENTRY.file) {
+        this.files += 1;
+        this.bytes += row.size;
+      }
+      // A folder is worth a line only when something is wrong with it.
+      if (row.kind === ENTRY.folder && outcome.outcome !== 'failed') continue;
+      told.push(outcome);
+      this.#keep(outcome);
+    }
+    return told;
+  }
+
+  /** Failures first. */
+  list(): FileOutcome[] {
+    return [...this.#failures, ...this.#others].slice(0, this.#bound);
+  }
+
+  /** By which code the whole ends. */
+  code(): ErrorCode {
+    const [first] = this.#failures;
+    if (this.failed === 0) return 'OK';
+    if (this.entries === 1 && first?.code) return first.code;
+    const alarm = this.#failures.some((outcome) => outcome.code === 'INTEGRITY');
+    return alarm ? 'INTEGRITY' : 'PARTIAL';
+  }
+
+  #keep(outcome: FileOutcome): void {
+    const bad = outcome.outcome === 'failed' || outcome.outcome === 'skipped';
+    const list = bad ? this.#failures : this.#others;
+    if (list.length < this.#bound) list.push(outcome);
+  }
+}

@@ -1,0 +1,124 @@
+/** Writes down what happens in a session: the history, the receipts, the log of errors. Never fails the session. */
+import { LocalstreamError } from '../errors.ts';
+import type { ErrorLog } from '../store/error-log.ts';
+import type { ReceiptStore, ReceiptWriter } from '../store/receipt-store.ts';
+import type { SessionStore } from '../store/session-store.ts';
+import type { Connection } from './connection.ts';
+import type { FileOutcome, Receipt } from './report.ts';
+import type { TransferEnd } from './transfer.ts';
+
+export interface RecorderStores {
+  readonly sessions: SessionStore;
+  readonly receipts: ReceiptStore;
+  readonly log: ErrorLog;
+}
+
+/** Paths of one transfer that the history keeps; the receipt has all. */
+const HISTORY_PATHS = 16;
+
+interface Entry {
+  readonly writer: Promise<ReceiptWriter | undefined>;
+  chain: Promise<void>;
+  readonly paths: string[];
+}
+
+export class Recorder {
+  readonly #stores: RecorderStores;
+  readonly #entries = new Map<TransferEnd, Entry>();
+  readonly #pending = new Set<Promise<void>>();
+
+  constructor(stores: RecorderStores) {
+    this.#stores = stores;
+  }
+
+  /** Follows a session from its beginning to its end. `listener`: the port it came in by. */
+  follow(connection: Connection, role: 'client' | 'server', listener?: number): void {
+    const { sessions, log } = this.#stores;
+    const { id, name, fingerprint, trusted, address, port } = connection.peer;
+    const peer = { fingerprint, name, trusted };
+    sessions.begin({ id, role, peer, address, port, ...(listener !== undefined && { listener }) });
+    connection.on('transfer', (transfer) => this.#begin(connection, transfer));
+    connection.on('settled', (transfer, outcomes) => this.#settled(transfer, outcomes));
+    connection.on('over', (transfer, result) => this.#over(connection, transfer, result));
+    connection.on('refused', (error) => log.write({ error, peer: fingerprint, address, doing: 'a request' }));
+    void connection.ended.then((reason) => {
+      const code = reason.code === 'CLOSED' ? 'OK' : reason.code;
+      sessions.end(id, { code, reason: reason.message });
+      if (code !== 'OK') log.write({ error: reason, peer: fingerprint, address, doing: 'the session' });
+    });
+  }
+
+  /** Waits until everything that has ended is written. */
+  async flush(): Promise<void> {
+    await Promise.allSettled([...this.#pending]);
+  }
+
+  #begin(connection: Connection, transfer: TransferEnd): void {
+    const { receipts, log } = this.#stores;
+    const { fingerprint, name } = connection.peer;
+    const { id, direction, startedAt } = transfer;
+    const writer = receipts
+      .create({ transferId: id, direction, peer: { fingerprint, name }, started: startedAt })
+      .catch((error: unknown) => {
+        log.write({ error, doing: 'the receipt' });
+        return undefined;
+      });
+    this.#entries.set(transfer, { writer, chain: Promise.resolve(), paths: [] });
+  }
+
+  #settled(transfer: TransferEnd, outcomes: readonly FileOutcome[]): void {
+    const entry = this.#entries.get(transfer);
+    if (!entry) return;
+    for (const { path } of outcomes) if (entry.paths.length < HISTORY_PATHS) entry.paths.push(path);
+    entry.chain = entry.chain.then(async () => {
+      const writer = await entry.writer;
+      if (!writer) return;
+      for (const outcome of outcomes) await writer.file(outcome);
+    });
+    // Reported when the receipt is finished.
+    entry.chain.catch(() => {});
+  }
+
+  #over(connection: Connection, transfer: TransferEnd, result: Receipt | LocalstreamError): void {
+    const entry = this.#entries.get(transfer);
+    this.#entries.delete(transfer);
+    const { sessions, log } = this.#stores;
+    const { fingerprint, address } = connection.peer;
+    const progress = transfer.progress();
+    const failed = result instanceof LocalstreamError;
+    if (failed)
+      log.write({ error: result, peer: fingerprint, address, doing: `${transfer.direction} ${transfer.id}` });
+    sessions.transfer(connection.id, {
+      id: transfer.id,
+      direction: transfer.direction,
+      paths: entry?.paths ?? [],
+      files: failed ? progress.files : result.files,
+      bytes: failed ? progress.bytes : result.bytes,
+      code: result.code,
+      ...(!failed && { digest: result.digest }),
+    });
+    if (!entry) return;
+    const written = this.#finish(entry, result, progress.files).catch((error: unknown) =>
+      log.write({ error, doing: 'the receipt' }),
+    );
+    this.#pending.add(written);
+    void written.finally(() => this.#pending.delete(written));
+  }
+
+  async #finish(entry: Entry, result: Receipt | LocalstreamError, filesSoFar: number): Promise<void> {
+    const writer = await entry.writer;
+    await entry.chain;
+    if (!writer) return;
+    if (result instanceof LocalstreamError) {
+      const none = { failed: 0, skipped: 0, bytes: 0, bytesMoved: 0, seconds: 0, digest: '' };
+      await writer.finish({ ended: new Date(), code: result.code, files: filesSoFar, ...none });
+      return;
+    }
+    const { code, files, failed, skipped, bytes, bytesMoved, seconds, digest, body, signature, signedBy } =
+      result;
+    await writer.finish(
+      { ended: new Date(), code, files, failed, skipped, bytes, bytesMoved, seconds, digest },
+      { body: Buffer.from(body).toString('base64'), signature, signedBy },
+    );
+  }
+}

@@ -1,0 +1,90 @@
+/** What a transfer tells those who started it: progress while it runs, a receipt when it has ended. */
+import type { Fingerprint } from '../crypto/fingerprint.ts';
+import type { ErrorCode } from '../errors.ts';
+
+/** The other end of a session. */
+export interface PeerInfo {
+  /** Id of the session, hex. */
+  readonly id: string;
+  /** As it names itself, or as it was named when its key was pinned. Unescaped. */
+  readonly name: string;
+  /** Its key is pinned here. */
+  readonly trusted: boolean;
+  readonly fingerprint: Fingerprint;
+  readonly address: string;
+  readonly port: number;
+  /** Negotiated key agreement, as `X25519MLKEM768`; as reported by the dialler on the listener's side. */
+  readonly group: string;
+  /** Negotiated suite, as `TLS_AES_256_GCM_SHA384`. */
+  readonly cipher: string;
+  readonly since: Date;
+}
+
+export type Direction = 'send' | 'receive';
+
+/** A look at a running transfer. Bytes are file bytes; totals grow until `totalsKnown`. */
+export interface Progress {
+  readonly transferId: string;
+  readonly direction: Direction;
+  /** `waiting`: the other side has not answered; `committing`: all bytes crossed, the receipt is awaited. */
+  readonly phase: 'waiting' | 'moving' | 'committing';
+  readonly files: number;
+  readonly filesTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  /** Of `bytes`: those that were there already. */
+  readonly bytesSkipped: number;
+  readonly totalsKnown: boolean;
+  /** Path of the file under way, unescaped. */
+  readonly current: string | undefined;
+}
+
+/** A running transfer, for lists. */
+export interface TransferInfo extends Progress {
+  /** Name of the peer. */
+  readonly peer: string;
+  /** Mean since the bytes began to move. */
+  readonly bytesPerSecond: number;
+  readonly startedAt: Date;
+}
+
+/** How one file ended. */
+export interface FileOutcome {
+  /** Path below the roots, unescaped. */
+  readonly path: string;
+  readonly outcome: 'committed' | 'same' | 'skipped' | 'failed';
+  /** Bytes. */
+  readonly size: number;
+  /** Hex BLAKE3 of what is there now. */
+  readonly digest: string | undefined;
+  readonly code?: ErrorCode;
+  readonly reason?: string;
+  /** The name it got where its own was taken. */
+  readonly savedAs?: string;
+}
+
+/** What a transfer came to, signed by its receiver. */
+export interface Receipt {
+  readonly transferId: string;
+  readonly direction: Direction;
+  readonly peer: PeerInfo;
+  /** Files that are there now, whether they crossed or were there. */
+  readonly files: number;
+  /** Bytes of these files. */
+  readonly bytes: number;
+  /** Bytes of files that crossed. */
+  readonly bytesMoved: number;
+  readonly seconds: number;
+  /** Hex BLAKE3 of the one file; of manifest and outcomes where there are several entries. */
+  readonly digest: string;
+  /** Failures first; bounded, the whole list is in the stored receipt. */
+  readonly outcomes: readonly FileOutcome[];
+  readonly failed: number;
+  readonly skipped: number;
+  /** OK, or the code by which the command ends: PARTIAL, or that of the only file. */
+  readonly code: ErrorCode;
+  /** Base64: RSA-PSS of {@link signedBy} over `body`. */
+  readonly signature: string;
+  readonly body: string;
+  readonly signedBy: Fingerprint;
+}

@@ -1,0 +1,94 @@
+/** Where what arrives goes: the rules by which the spelling of a target decides, for local targets and for shares. */
+import { lstatSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { errorOf } from '../errors.ts';
+import type { OfferedRoot } from '../protocol/messages.ts';
+import { escapeText } from '../protocol/text.ts';
+import { Folder } from './folder.ts';
+import { checkName, fsPath, type SafePath } from './name.ts';
+import type { TargetPlace } from './target.ts';
+
+/** What every place has beside its folder. */
+export type PlaceOptions = Pick<TargetPlace, 'durable' | 'reserve' | 'protectedFolder' | 'blind'>;
+
+/** Whether a target says by its spelling that it is a folder to put things into. */
+function endsInside(spelling: string): boolean {
+  return /(^|[/\\])\.{0,2}$/.test(process.platform === 'win32' ? spelling : spelling.replaceAll('\\', 'x'));
+}
+
+/** `inside`: below the target, under their own names; otherwise the target is the name of the only root. */
+function goesInside(roots: readonly OfferedRoot[], spelledInside: boolean, isFolder: boolean): boolean {
+  if (spelledInside || roots.length > 1) return true;
+  return roots[0]?.type !== 'folder' && isFolder;
+}
+
+const ownNames = (roots: readonly OfferedRoot[]): [string, string][] => roots.map(({ name }) => [name, name]);
+
+/**
+ * A target on this machine. A file goes into a target that is a folder or ends in `/`; otherwise the target is its name.
+ * For a folder the spelling alone decides, so that a second run does what the first did.
+ *
+ * @throws NOT_FOUND, NOT_A_FOLDER, IS_A_FOLDER.
+ */
+export function localPlace(
+  target: string,
+  roots: readonly OfferedRoot[],
+  options: PlaceOptions,
+): TargetPlace {
+  const spelled = target === '' ? '.' : target;
+  const stat = statSync(fsPath(spelled), { throwIfNoEntry: false });
+  const inside = goesInside(roots, endsInside(spelled), stat?.isDirectory() ?? false);
+  const path = resolve(spelled);
+  if (inside) {
+    requireFolder(stat, spelled);
+    return { ...options, folder: path, below: [], names: ownNames(roots) };
+  }
+  const parent = dirname(path);
+  requireFolder(statSync(fsPath(parent), { throwIfNoEntry: false }), parent);
+  if (stat && !stat.isDirectory() && roots[0]?.type === 'folder')
+    throw errorOf('NOT_A_FOLDER', `'${escapeText(spelled)}' is not a folder`);
+  // A dangling link has no stat, and is replaced itself, never written through.
+  if (!stat && lstatSync(fsPath(path), { throwIfNoEntry: false })?.isDirectory())
+    throw errorOf('IS_A_FOLDER', `'${escapeText(spelled)}' is a folder`);
+  return { ...options, folder: parent, below: [], names: [[roots[0]?.name ?? '', basename(path)]] };
+}
+
+function requireFolder(stat: { isDirectory(): boolean } | undefined, path: string): void {
+  if (!stat)
+    throw errorOf('NOT_FOUND', `there is no folder '${escapeText(path)}'`, {
+      hint: 'make it first, or name another',
+    });
+  if (!stat.isDirectory()) throw errorOf('NOT_A_FOLDER', `'${escapeText(path)}' is not a folder`);
+}
+
+/**
+ * A target in a share. `spelledInside`: the path ended in `/`, or is the share itself. No link on the way is followed.
+ *
+ * @throws NOT_FOUND, NOT_A_FOLDER, BAD_NAME.
+ */
+export function sharePlace(
+  share: string,
+  path: SafePath,
+  spelledInside: boolean,
+  roots: readonly OfferedRoot[],
+  options: PlaceOptions,
+): TargetPlace {
+  for (const root of roots) checkName(root.name);
+  let folder = Folder.open(share);
+  try {
+    for (const component of path.slice(0, -1)) {
+      using outer = folder;
+      folder = outer.child(component);
+    }
+    const last = path.at(-1);
+    const isFolder = last === undefined || folder.lookup(last)?.type === 'folder';
+    if (goesInside(roots, spelledInside || last === undefined, isFolder)) {
+      if (last !== undefined) folder.child(last).close();
+      return { ...options, folder: share, below: path, names: ownNames(roots) };
+    }
+    const names: [string, string][] = [[roots[0]?.name ?? '', last ?? '']];
+    return { ...options, folder: share, below: path.slice(0, -1), names };
+  } finally {
+    folder.close();
+  }
+}
