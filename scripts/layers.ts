@@ -14,6 +14,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['net', 'transfer', 'store', 'auth', 'discovery'],
   ['session'],
   ['server', 'client'],
+  ['localstream.ts'],
   ['index.ts'],
   ['cli'],
 ];

@@ -1,4 +1,4 @@
-/** The face of the library, as agreed; the implementation takes its place. */
+/**
  * localstream as a library: open a listener, connect, list, send, receive. Nothing is printed and no process is ended.
  *
  * ```ts
