@@ -3,7 +3,7 @@
  * elsewhere it is named, and the tests that want it say that they were skipped.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Each program with the Debian package that has it. */
@@ -12,6 +12,7 @@ const PACKAGE_BY_PROGRAM = {
   ip: 'iproute2',
   openssl: 'openssl',
   python3: 'python3-minimal',
+  strace: 'strace',
   tc: 'iproute2',
   tmux: 'tmux',
 } as const;
@@ -33,22 +34,31 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Installs packages quietly. Returns what went wrong, or undefined. Needs root and apt-get. */
+/** Where Debian asks whether an installation may start services. */
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/**
+ * Installs packages quietly, and starts none of their services: nobody asked for open ports. Returns what went wrong,
+ * or undefined. Needs root and apt-get.
+ */
 export function installPackages(packages: readonly string[]): string | undefined {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return 'only root can, on Debian';
-  const runs = [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', ...packages],
-  ];
-  for (const run of runs) {
-    const { status, stderr } = spawnSync('apt-get', run, {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-      encoding: 'utf8',
-    });
-    if (status !== 0) return `apt-get ${run[0]}: ${stderr.trim().split('\n').at(-1) ?? `status ${status}`}`;
+  const hasPolicy = existsSync(POLICY);
+  if (!hasPolicy) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    return aptGet('update', '-qq') ?? aptGet('install', '-y', '-qq', '--no-install-recommends', ...packages);
+  } finally {
+    if (!hasPolicy) rmSync(POLICY);
   }
-  return undefined;
+}
+
+function aptGet(...words: readonly string[]): string | undefined {
+  const { status, stderr } = spawnSync('apt-get', words, {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
+  return status === 0 ? undefined : `apt-get ${words[0]}: ${stderr.trim().split('\n').at(-1) ?? status}`;
 }
 
 /** Installs the programs that tests want and that are missing; says in one line what could not be had. */
