@@ -1,13 +1,36 @@
 /** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
 import type { LocalstreamError } from '../errors.ts';
-import type { Listener, Session } from '../index.ts';
+import type { Listener, Receipt, Session, TransferInfo } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { ListeningEvent } from './events.ts';
 import type { Output } from './output.ts';
 import { formatPeer } from './peer-address.ts';
-import { peerDetail, peerText, shareDetails, shownName } from './peer-text.ts';
+import { channelText, peerDetail, peerText, shareDetails, shownName } from './peer-text.ts';
 import { receiptEvent, receiptLine } from './receipt-text.ts';
 import { plural } from './units.ts';
+
+/** Transfers that a command here has asked for, and whose end it tells itself. */
+const own = new Set<string>();
+
+/** Sends as {@link Listener.send} does; the end is left to the caller to tell. */
+export function sendUnannounced(
+  listener: Listener,
+  ...[peerId, paths, options]: Parameters<Listener['send']>
+): Promise<Receipt> {
+  const note = ({ transferId }: TransferInfo) => own.add(transferId);
+  listener.on('transfer', note);
+  try {
+    // The transfer has its id, and the event was emitted, when this returns its promise.
+    return listener.send(peerId, paths, options);
+  } finally {
+    listener.off('transfer', note);
+  }
+}
+
+/** A session that ended as sessions do: one side said goodbye. */
+function isFarewell({ code }: LocalstreamError): boolean {
+  return code === 'CLOSED' || code === 'SHUTTING_DOWN';
+}
 
 /** Follows a listener for as long as it lives. */
 export function announceListener(output: Output, listener: Listener): void {
@@ -21,11 +44,12 @@ export function announceListener(output: Output, listener: Listener): void {
       peer: peerDetail(peer),
       code: null,
     });
-    output.detail(`  ${peer.group}, ${peer.cipher}, ${peer.fingerprint}`);
+    output.detail(`  ${channelText(peer)}`);
   });
   listener.on('left', (peer, error) => {
-    const why = error === undefined ? '' : `: ${errorText(error)}`;
-    const code = error?.code ?? null;
+    const isOrderly = isFarewell(error);
+    const why = isOrderly ? '' : `: ${errorText(error)}`;
+    const code = isOrderly ? null : error.code;
     output.note(`${peerText(peer)} left ${port}${why}`, {
       event: 'peer',
       change: 'left',
@@ -40,7 +64,19 @@ export function announceListener(output: Output, listener: Listener): void {
     output.note(text, { event: 'refused', listener: port, address, code, message });
   });
   listener.on('receipt', (receipt) => {
-    output.note(receiptLine(receipt), receiptEvent(receipt));
+    if (!own.delete(receipt.transferId)) output.note(receiptLine(receipt), receiptEvent(receipt));
+  });
+  listener.on('failed', ({ transfer, error }) => {
+    if (own.delete(transfer.transferId)) return;
+    const what = transfer.direction === 'send' ? 'sending to' : 'receiving from';
+    output.note(`${what} ${shownName(transfer.peer)} failed: ${errorText(error)}`, {
+      event: 'failed',
+      transferId: transfer.transferId,
+      direction: transfer.direction,
+      peer: transfer.peer,
+      code: error.code,
+      message: error.message,
+    });
   });
 }
 
@@ -48,9 +84,10 @@ export function announceListener(output: Output, listener: Listener): void {
 export function announceSession(output: Output, session: Session, onClosed: () => void): void {
   void session.closed.then((error) => {
     onClosed();
-    if (error === undefined || error.code === 'CANCELLED') return;
+    if (error === undefined) return;
     const { peer } = session;
-    output.note(`${peerText(peer)} is gone: ${errorText(error)}`, {
+    const why = isFarewell(error) ? 'has closed the connection' : `is gone: ${errorText(error)}`;
+    output.note(`${peerText(peer)} ${why}`, {
       event: 'peer',
       change: 'left',
       listener: null,

@@ -1,5 +1,5 @@
 /** What a command is given to work with. */
-import type { TransferOptions } from '../index.ts';
+import type { Progress } from '../index.ts';
 import type { Asker } from './asker.ts';
 import type { Command } from './command.ts';
 import type { Output } from './output.ts';
@@ -46,7 +46,13 @@ export interface Context {
   openShell(): Promise<void>;
 }
 
-/** The options of a transfer that stand in every command that has one. */
+/** What every transfer of a command is given. */
+export interface TransferOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** Stops with the command, and shows how it goes. */
 export function transferOptions(context: Context, progress: ProgressReporter): TransferOptions {
   return { signal: context.signal, onProgress: (state) => progress.report(state) };
 }

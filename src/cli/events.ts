@@ -15,7 +15,7 @@ export interface PeerDetail {
   fingerprint: string;
   address: string;
   port: number;
-  /** Group of the key agreement, such as `X25519MLKEM768`. */
+  /** Group of the key agreement, such as `X25519MLKEM768`; empty where it is not known. */
   group: string;
   /** TLS cipher suite. */
   cipher: string;
@@ -56,7 +56,7 @@ export interface PeerEvent {
   /** Port of the listener; null where this machine is the client. */
   listener: number | null;
   peer: PeerDetail;
-  /** Why it left, where that was an error. */
+  /** Why it left; null where one side said goodbye. */
   code: ErrorCode | null;
 }
 
@@ -117,6 +117,17 @@ export interface ProgressEvent {
   secondsLeft: number | null;
   /** Name of the file under way. */
   current: string | null;
+}
+
+/** A transfer that a peer had asked for ended without a receipt. */
+export interface FailedEvent {
+  event: 'failed';
+  transferId: string;
+  direction: 'send' | 'receive';
+  /** Name of the peer. */
+  peer: string;
+  code: ErrorCode;
+  message: string;
 }
 
 /** One entry of a listing. */
@@ -264,6 +275,7 @@ export type OutputEvent =
   | ProgressEvent
   | EntryEvent
   | ReceiptEvent
+  | FailedEvent
   | StatusEvent
   | IdentityEvent
   | TrustedEvent

@@ -1,5 +1,6 @@
 /** One run of the program: what was typed, the command, its ending, and the exit status. */
 import { errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
 import type { Asker } from './asker.ts';
 import type { Context } from './context.ts';
 import { type Ending, endingOf, settle } from './exit.ts';
@@ -64,7 +65,8 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   }
   const { globals } = invocation;
   const styled = output.with({ json: globals.json, verbose: globals.verbose });
-  await using workspace = new Workspace(globals.home);
+  const warn = (message: string) => styled.note(`localstream: ${escapeText(message, 1000)}`);
+  await using workspace = new Workspace(globals.home, warn);
   const openShell = async () => {
     const { runShell } = await import('./repl.ts');
     await runShell({ workspace, globals, output: styled, signal, signals });

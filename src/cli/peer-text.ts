@@ -23,6 +23,11 @@ export function peerText(peer: PeerInfo): string {
   return `${peerName(peer)} (${formatPeer(shownName(peer.address), peer.port)})`;
 }
 
+/** What protects a connection: the group is what the dialler reports, which a server may not have heard yet. */
+export function channelText({ group, cipher, fingerprint }: PeerInfo): string {
+  return [group, cipher, fingerprint].filter((part) => part !== '').join(', ');
+}
+
 export function peerDetail(peer: PeerInfo): PeerDetail {
   const { id, name, trusted, fingerprint, address, port, group, cipher, since } = peer;
   return { id, name, trusted, fingerprint, address, port, group, cipher, since: since.toISOString() };
@@ -80,7 +85,7 @@ export function offerEvent(offer: Offer, number: number | null): OfferEvent {
     id: offer.id,
     number,
     from: peerDetail(offer.from),
-    roots: offer.roots.map(({ name, type, size }) => ({ name, type, size: size ?? null })),
+    roots: offer.roots.map(({ name, type, size }) => ({ name, type, size })),
   };
 }
 
@@ -91,7 +96,7 @@ const SHOWN_ROOTS = 5;
 export function offerText(offer: Offer): string {
   const shown = offer.roots.slice(0, SHOWN_ROOTS).map(({ name, type, size }) => {
     const label = `${shownName(name)}${type === 'folder' ? '/' : ''}`;
-    return size === undefined ? label : `${label} (${formatBytes(size)})`;
+    return size === null ? label : `${label} (${formatBytes(size)})`;
   });
   const more = offer.roots.length - shown.length;
   return more > 0 ? `${shown.join(', ')} and ${plural(more, 'more', 'more')}` : shown.join(', ');

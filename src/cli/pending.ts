@@ -12,6 +12,12 @@ export type Matter =
     }
   | { readonly kind: 'offer'; readonly number: number; readonly offer: Offer };
 
+/** Is told of a question. */
+export interface QuestionTeller {
+  asked(number: number): void;
+  withdrawn?(number: number): void;
+}
+
 /** The open questions of one shell. A number is never used twice, so that a late answer can't meet another question. */
 export class Pending {
   readonly #matters = new Map<number, Matter>();
@@ -24,15 +30,16 @@ export class Pending {
 
   /**
    * Asks about a peer.
-   * @param tell Is given the number.
+   * @param tell Is given the number when the question is open, and when it is taken back.
    * @returns the answer; rejects with the signal's reason when the question is withdrawn.
    */
-  ask(question: TrustQuestion, signal: AbortSignal, tell: (number: number) => void): Promise<TrustAnswer> {
+  ask(question: TrustQuestion, signal: AbortSignal, tell: QuestionTeller): Promise<TrustAnswer> {
     signal.throwIfAborted();
     const number = ++this.#last;
     return new Promise((resolve, reject) => {
       const withdraw = () => {
         this.#matters.delete(number);
+        tell.withdrawn?.(number);
         reject(signal.reason);
       };
       signal.addEventListener('abort', withdraw, { once: true });
@@ -42,14 +49,15 @@ export class Pending {
         resolve(given);
       };
       this.#matters.set(number, { kind: 'peer', number, question, answer });
-      tell(number);
+      tell.asked(number);
     });
   }
 
-  /** Numbers an offer. */
+  /** Numbers an offer, which is forgotten when it is withdrawn. */
   add(offer: Offer): number {
     const number = ++this.#last;
     this.#matters.set(number, { kind: 'offer', number, offer });
+    offer.signal.addEventListener('abort', () => this.#matters.delete(number), { once: true });
     return number;
   }
 

@@ -86,7 +86,8 @@ function helpText(program: Program): string {
 }
 
 function programOf(surface: Surface, columns: number, found: (invocation: Invocation) => void): Program {
-  const program = new Program(surface === 'once' ? 'localstream' : '');
+  const prefix = surface === 'once' ? 'localstream ' : '';
+  const program = new Program();
   program
     .exitOverride()
     .configureOutput({
@@ -94,7 +95,10 @@ function programOf(surface: Surface, columns: number, found: (invocation: Invoca
       writeErr: () => {},
       getOutHelpWidth: () => columns,
     })
-    .configureHelp({ subcommandTerm: (sub) => sub.name(), showGlobalOptions: false })
+    .configureHelp({
+      subcommandTerm: (sub) => sub.name(),
+      commandUsage: (sub) => prefix + (sub === program ? sub.usage() : `${sub.name()} ${sub.usage()}`),
+    })
     .helpCommand(false)
     .enablePositionalOptions()
     .addHelpText('after', `\n${(surface === 'once' ? PROGRAM_NOTES : SHELL_NOTES).join('\n')}`);

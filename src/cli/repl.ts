@@ -126,13 +126,15 @@ class Terminal extends Shell {
       ...inTerminal,
       // A stranger must not take the prompt away from whoever is typing.
       client: (question, signal) =>
-        workspace.pending.ask(question, signal, (number) => {
-          const answers = `accept ${number}, trust ${number} (for good) or reject ${number}`;
-          const text = [
-            `[${number}] an unknown ${question.role} wants in: ${answers}`,
-            ...questionLines(question),
-          ];
-          output.note(text.join('\n'), questionEvent(question, 'here', number));
+        workspace.pending.ask(question, signal, {
+          asked: (number) => {
+            const answers = `accept ${number}, trust ${number} (for good) or reject ${number}`;
+            const first = `[${number}] an unknown ${question.role} wants in: ${answers}`;
+            const text = [first, ...questionLines(question)].join('\n');
+            output.note(text, questionEvent(question, 'here', number));
+          },
+          withdrawn: (number) =>
+            output.note(`[${number}] is withdrawn: the peer has gone, or the time to answer is over`),
         }),
     };
   }

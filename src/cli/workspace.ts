@@ -9,12 +9,17 @@ export class Workspace implements AsyncDisposable {
   /** The server that the shell is connected to. */
   session: Session | undefined;
   readonly #home: string | undefined;
+  readonly #warn: (message: string) => void;
   #localstream: Promise<Localstream> | undefined;
   #opened: Localstream | undefined;
 
-  /** @param home Folder of the home, where not the usual one. */
-  constructor(home: string | undefined) {
+  /**
+   * @param home Folder of the home, where not the usual one.
+   * @param warn Is told of what is wrong in it and does not stop anything.
+   */
+  constructor(home: string | undefined, warn: (message: string) => void) {
     this.#home = home;
+    this.#warn = warn;
   }
 
   /** This machine's localstream, opened by the first call. */
@@ -45,7 +50,10 @@ export class Workspace implements AsyncDisposable {
 
   async #open(): Promise<Localstream> {
     const { openLocalstream } = await import('../index.ts');
-    this.#opened = await openLocalstream(this.#home === undefined ? {} : { home: this.#home });
+    this.#opened = await openLocalstream({
+      ...(this.#home === undefined ? {} : { home: this.#home }),
+      onWarning: this.#warn,
+    });
     return this.#opened;
   }
 }

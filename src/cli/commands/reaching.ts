@@ -5,12 +5,12 @@ import type { ConnectOptions, Session } from '../../index.ts';
 import { flag, option } from '../command.ts';
 import type { Context } from '../context.ts';
 import { looksRemote, type PeerAddress, parseRemotePath } from '../peer-address.ts';
-import { peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
+import { channelText, peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
 
 /** How an unknown server is dealt with. */
 export const REACH_OPTIONS = {
   acceptNew: flag('pin an unknown key unseen; a changed one is refused all the same'),
-  fingerprint: option('SHA256:...', 'connect to exactly this key', parseFingerprint),
+  fingerprint: option('SHA256:...', 'the key that the server must have; it is pinned', parseFingerprint),
 } as const;
 
 /** Told wherever an unknown server can answer. */
@@ -51,7 +51,7 @@ export async function dial(context: Context, peer: PeerAddress, reach: Reach): P
     },
   });
   const { fingerprint } = session.peer;
-  output.detail(`  ${peerText(session.peer)}: ${session.peer.group}, ${session.peer.cipher}, ${fingerprint}`);
+  output.detail(`  ${peerText(session.peer)}: ${channelText(session.peer)}`);
   if (reach.acceptNew && !known.some((trusted) => trusted.fingerprint === fingerprint)) {
     output.note(`pinned ${fingerprint} of ${peerText(session.peer)}, unverified`);
   }

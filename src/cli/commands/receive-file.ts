@@ -20,7 +20,8 @@ export const receiveFile = defineCommand({
   notes: [
     'A PATH that is a folder or ends in "/" keeps the name of what is offered; otherwise PATH is the name. An existing ' +
       'target is left alone and the status is 5, unless --overwrite is given.',
-    'An offer that was not shown before is asked about; where nobody can be asked it is refused, unless --yes is given.',
+    'An offer that was not shown before is asked about; where nobody can be asked it is refused, unless --yes is ' +
+      'given. Under --yes nothing hidden, such as .bashrc, is written into the home folder.',
     TRUST_NOTE,
     UNITS_NOTE,
   ],
@@ -38,11 +39,12 @@ export const receiveFile = defineCommand({
     }
     await withSession(context, options.from, options, async (session) => {
       const offer = await session.nextOffer({ signal: context.signal });
-      await consent(context, offer);
+      const isAttended = await consent(context, offer);
       using progress = context.progress();
       const accepted = offer.accept(target, {
         ...transferOptions(context, progress),
         ...moveOptions(options),
+        unattended: !isAttended,
       });
       context.workspace.pending.keepOffers(session.offers.filter((other) => other.id !== offer.id));
       const receipt = await accepted;
@@ -52,20 +54,23 @@ export const receiveFile = defineCommand({
   },
 });
 
-/** Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise. */
-async function consent(context: Context, offer: Offer): Promise<void> {
+/**
+ * Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise.
+ * @returns whether a person has seen the names.
+ */
+async function consent(context: Context, offer: Offer): Promise<boolean> {
   const { workspace, globals, asker, signal, output } = context;
   const wasShown = workspace.pending.matters.some(
     (matter) => matter.kind === 'offer' && matter.offer.id === offer.id,
   );
-  if (wasShown) return;
+  if (wasShown) return true;
   const text = `${peerText(offer.from)} offers ${offerText(offer)}`;
   if (globals.yes) {
     output.note(text, offerEvent(offer, null));
-    return;
+    return false;
   }
   if (asker.offer !== undefined) {
-    if (await asker.offer(offer, signal)) return;
+    if (await asker.offer(offer, signal)) return true;
     await offer.reject();
     throw errorOf('REJECTED', 'the offer was refused');
   }

@@ -1,6 +1,7 @@
 /** send_file: offers a file to the peers of a listener. */
 import { errorOf, type LocalstreamError } from '../../errors.ts';
 import type { Listener, PeerInfo, Receipt } from '../../index.ts';
+import { sendUnannounced } from '../announce.ts';
 import { defineCommand, flag, option, optional, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
@@ -136,7 +137,7 @@ function sendOne(
   source: string,
   chunk: number | undefined,
 ): Promise<Receipt> {
-  return listener.send(peer.id, [source], {
+  return sendUnannounced(listener, peer.id, [source], {
     ...transferOptions(context, progress),
     ...(chunk === undefined ? {} : { chunk }),
   });

@@ -86,7 +86,7 @@ async function statusLines({ session, pending }: Workspace, localstream: Localst
 
 function peerRow(peer: PeerInfo): string[] {
   const place = formatPeer(shownName(peer.address), peer.port);
-  return ['  peer', peerName(peer), place, peer.group, peer.cipher, `since ${formatTime(peer.since)}`];
+  return ['  peer', peerName(peer), place, peer.group || '-', peer.cipher, `since ${formatTime(peer.since)}`];
 }
 
 function transferRow(transfer: TransferInfo): string[] {
