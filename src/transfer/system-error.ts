@@ -1,7 +1,18 @@
 /** What the operating system's errors mean to a transfer. */
+import { constants } from 'node:os';
 import { getSystemErrorMessage } from 'node:util';
 import { type ErrorCode, errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
+
+/** Names of errors that Node.js itself has none for, the used up quota among them: it only gives their numbers. */
+const NAME_BY_NUMBER = new Map(Object.entries(constants.errno).map(([name, number]) => [-number, name]));
+
+function nameOf(error: unknown): string | undefined {
+  const code = systemCode(error);
+  if (code === undefined || /^E[A-Z0-9]+$/.test(code)) return code;
+  const number = error instanceof Error && 'errno' in error ? Number(error.errno) : Number.NaN;
+  return NAME_BY_NUMBER.get(number) ?? code;
+}
 
 /** What was being done, as the end of "cannot …"; it decides what a missing permission is called. */
 export type FileAction = 'read' | 'write' | 'create' | 'replace' | 'remove' | 'open' | 'list' | 'change';
@@ -55,7 +66,7 @@ function reasonFor(error: Error, system: string): string {
  * Anything else (a typed error, a defect) comes back as it is.
  */
 export function fileError(error: unknown, action: FileAction, name: string): unknown {
-  const system = systemCode(error);
+  const system = nameOf(error);
   if (error instanceof LocalstreamError || !(error instanceof Error) || system === undefined) return error;
   if (!('syscall' in error)) return error;
   const message = `cannot ${action} '${escapeText(name)}': ${reasonFor(error, system)}`;
@@ -73,6 +84,6 @@ export function attempt<T>(action: FileAction, name: string, step: () => T): T {
 
 /** Whether a system call failed in one of these ways. */
 export function failedWith(error: unknown, ...codes: readonly string[]): boolean {
-  const code = systemCode(error instanceof LocalstreamError ? error.cause : error);
+  const code = nameOf(error instanceof LocalstreamError ? error.cause : error);
   return code !== undefined && codes.includes(code);
 }
