@@ -4,7 +4,7 @@ import type { Listener, Receipt, Session, TransferInfo } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { ListeningEvent } from './events.ts';
 import type { Output } from './output.ts';
-import { formatPeer } from './peer-address.ts';
+import { formatPeer, plainAddress } from './peer-address.ts';
 import { channelText, peerDetail, peerText, shareDetails, shownName } from './peer-text.ts';
 import { receiptEvent, receiptLine } from './receipt-text.ts';
 import { plural } from './units.ts';
@@ -60,8 +60,14 @@ export function announceListener(output: Output, listener: Listener): void {
   });
   listener.on('refused', ({ address, error }) => {
     const { code, message } = error;
-    const text = `turned away ${shownName(address)} on ${port}: ${errorText(error)}`;
-    output.note(text, { event: 'refused', listener: port, address, code, message });
+    const text = `turned away ${shownName(plainAddress(address))} on ${port}: ${errorText(error)}`;
+    output.note(text, {
+      event: 'refused',
+      listener: port,
+      address: plainAddress(address),
+      code,
+      message,
+    });
   });
   listener.on('receipt', (receipt) => {
     if (!own.delete(receipt.transferId)) output.note(receiptLine(receipt), receiptEvent(receipt));
@@ -116,7 +122,7 @@ export function listeningText(listener: Listener, fingerprint: string): string {
   const { host, port, maxConnections, open, shares } = listener;
   const shown = shares.map(({ name, mode }) => `${shownName(name)} (${mode})`).join(', ');
   const parts = [
-    `listening on ${formatPeer(host, port)}`,
+    `listening on ${host === '::' || host === '0.0.0.0' ? `port ${port} of all interfaces` : formatPeer(host, port)}`,
     `up to ${plural(maxConnections, 'peer')}`,
     shown === '' ? 'no shares' : `shares ${shown}`,
     ...(open ? ['open to unknown keys'] : []),

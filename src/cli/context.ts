@@ -1,9 +1,9 @@
 /** What a command is given to work with. */
 import type { Progress } from '../index.ts';
 import type { Asker } from './asker.ts';
-import type { Command } from './command.ts';
+import type { CommandEvent } from './events.ts';
 import type { Output } from './output.ts';
-import type { ProgressReporter } from './progress.ts';
+import type { ProgressReporter } from './progress-meters.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Options that every command takes. */
@@ -23,6 +23,12 @@ export interface ShellControl {
   leave(): void;
 }
 
+/** Help, for people and for programs. */
+export interface Help {
+  readonly text: string;
+  readonly events: readonly CommandEvent[];
+}
+
 /** What a command is given to work with. */
 export interface Context {
   /** Undefined outside the shell. */
@@ -38,10 +44,8 @@ export interface Context {
   readonly asker: Asker;
   /** Shows how transfers go until it is disposed of. */
   progress(): ProgressReporter;
-  /** The help of one command, or of all. Throws USAGE for a command that there is not. */
-  help(name?: string): string;
-  /** The commands that work here, as `help` lists them. */
-  readonly commands: readonly Command[];
+  /** The help of one command, or of all that work here. Throws USAGE for a command that there is not. */
+  help(name?: string): Help;
   /** Opens the shell on this workspace and resolves when it is left; the status of a script that failed is thrown. */
   openShell(): Promise<void>;
 }

@@ -27,6 +27,10 @@ export class LineReader implements Overlay, Disposable {
   #waiting: ((line: string | undefined) => void) | undefined;
   #place: Disposable | undefined;
   #isEnded = false;
+  readonly #onClose = () => {
+    this.#echo.write('\n');
+    this.end();
+  };
 
   constructor(options: LineReaderOptions) {
     this.#options = options;
@@ -76,7 +80,11 @@ export class LineReader implements Overlay, Disposable {
   }
 
   show(): void {
-    // readline believes the cursor where it left it and first goes up by as many rows.
+    // readline first goes up to where it believes the first row to be. What it believes is wrong after a paste, so it
+    // draws once unseen; then it is the row of the cursor, and that many rows are made for it to go up.
+    this.#echo.isMuted = true;
+    this.#interface.prompt(true);
+    this.#echo.isMuted = false;
     this.#options.screen.stderr.write('\n'.repeat(this.#interface.getCursorPos().rows));
     this.#interface.prompt(true);
   }
@@ -121,15 +129,13 @@ export class LineReader implements Overlay, Disposable {
       if (this.#waiting === undefined) this.#ahead.length = 0;
       this.#options.onInterrupt();
     });
-    lines.on('close', () => {
-      this.#echo.write('\n');
-      this.end();
-    });
+    lines.on('close', this.#onClose);
     return lines;
   }
 
   #close(): void {
-    this.#interface.removeAllListeners('close');
+    // Only ours: readline lets go of the keys in a listener of its own.
+    this.#interface.off('close', this.#onClose);
     this.#interface.close();
   }
 

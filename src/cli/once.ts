@@ -12,7 +12,6 @@ import { canAsk, terminalAsker } from './question.ts';
 import { recoverArguments } from './raw-arguments.ts';
 import { Screen } from './screen.ts';
 import { Signals } from './signals.ts';
-import { commandsFor } from './table.ts';
 import { Workspace } from './workspace.ts';
 
 /** Milliseconds that a process may still take to end by itself once everything is closed. */
@@ -86,7 +85,6 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     asker: askerFor(styled),
     progress: () => createProgress(styled),
     help: (name) => helpOf(name, 'once', styled.screen.columns),
-    commands: commandsFor('once'),
     openShell,
   };
   await invocation.command.run(context, invocation.input);

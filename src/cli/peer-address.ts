@@ -2,7 +2,7 @@
  * How people write peers and remote paths: `[USER@]HOST[:PORT]` and `PEER:/SHARE/…`, IPv6 in brackets. Each way of
  * getting it wrong has its own message.
  */
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 
@@ -85,7 +85,14 @@ export function looksRemote(text: string, platform: NodeJS.Platform = process.pl
 
 /** Writes a peer the way it is read. */
 export function formatPeer(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+  const plain = plainAddress(host);
+  return isIPv6(plain) ? `[${plain}]:${port}` : `${plain}:${port}`;
+}
+
+/** An IPv4 address that came in on an IPv6 socket (`::ffff:10.0.0.5`) as people know it. */
+export function plainAddress(address: string): string {
+  const [, inner = ''] = /^::ffff:([\d.]+)$/i.exec(address) ?? [];
+  return isIPv4(inner) ? inner : address;
 }
 
 function split(text: string): { user: string | undefined; host: string; rest: string } {

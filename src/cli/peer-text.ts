@@ -2,7 +2,7 @@
 import type { Listener, Offer, PeerInfo, TransferInfo, TrustQuestion } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OfferEvent, PeerDetail, QuestionEvent, ShareDetail, TransferDetail } from './events.ts';
-import { formatPeer } from './peer-address.ts';
+import { formatPeer, plainAddress } from './peer-address.ts';
 import { formatBytes, plural } from './units.ts';
 
 /** Characters of a name that are shown. */
@@ -18,9 +18,14 @@ export function peerName(peer: PeerInfo): string {
   return peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
 }
 
+/** Where a peer is. */
+export function shownPlace({ address, port }: PeerInfo): string {
+  return escapeText(formatPeer(address, port), SHOWN_NAME);
+}
+
 /** A peer and where it is. */
 export function peerText(peer: PeerInfo): string {
-  return `${peerName(peer)} (${formatPeer(shownName(peer.address), peer.port)})`;
+  return `${peerName(peer)} (${shownPlace(peer)})`;
 }
 
 /** What protects a connection: the group is what the dialler reports, which a server may not have heard yet. */
@@ -29,8 +34,9 @@ export function channelText({ group, cipher, fingerprint }: PeerInfo): string {
 }
 
 export function peerDetail(peer: PeerInfo): PeerDetail {
-  const { id, name, trusted, fingerprint, address, port, group, cipher, since } = peer;
-  return { id, name, trusted, fingerprint, address, port, group, cipher, since: since.toISOString() };
+  const { id, name, trusted, fingerprint, port, group, cipher } = peer;
+  const address = plainAddress(peer.address);
+  return { id, name, trusted, fingerprint, address, port, group, cipher, since: peer.since.toISOString() };
 }
 
 export function transferDetail(transfer: TransferInfo): TransferDetail {
@@ -65,7 +71,8 @@ export function questionEvent(
   asked: 'here' | 'there',
   number: number | null,
 ): QuestionEvent {
-  const { role, claimedName, fingerprint, checkNumber, address } = question;
+  const { role, claimedName, fingerprint, checkNumber } = question;
+  const address = plainAddress(question.address);
   return { event: 'question', asked, number, role, claimedName, fingerprint, checkNumber, address };
 }
 
@@ -73,7 +80,7 @@ export function questionEvent(
 export function questionLines(question: TrustQuestion): string[] {
   return [
     `  calls itself   ${shownName(question.claimedName)}`,
-    `  at             ${shownName(question.address)}`,
+    `  at             ${shownName(plainAddress(question.address))}`,
     `  fingerprint    ${question.fingerprint}`,
     `  check number   ${shownCheckNumber(question.checkNumber)}   (the other screen must show the same)`,
   ];

@@ -53,11 +53,17 @@ export class Pending {
     });
   }
 
-  /** Numbers an offer, which is forgotten when it is withdrawn. */
-  add(offer: Offer): number {
+  /**
+   * Numbers an offer, which is forgotten when it is withdrawn.
+   * @param withdrawn Is told then, unless the offer was answered before.
+   */
+  add(offer: Offer, withdrawn: (number: number) => void): number {
     const number = ++this.#last;
     this.#matters.set(number, { kind: 'offer', number, offer });
-    offer.signal.addEventListener('abort', () => this.#matters.delete(number), { once: true });
+    const forget = () => {
+      if (this.#matters.delete(number)) withdrawn(number);
+    };
+    offer.signal.addEventListener('abort', forget, { once: true });
     return number;
   }
 

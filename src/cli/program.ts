@@ -11,9 +11,11 @@ import {
   namesOf,
   type Options,
 } from './command.ts';
-import type { Globals } from './context.ts';
+import type { Globals, Help } from './context.ts';
+import type { CommandEvent } from './events.ts';
 import { PROGRAM_NOTES, SHELL_NOTES } from './help-text.ts';
 import { commandsFor } from './table.ts';
+import { usageOf } from './usage.ts';
 
 /** Where commands are typed. */
 export type Surface = 'shell' | 'once';
@@ -61,14 +63,20 @@ export function parseWords(words: readonly string[], surface: Surface, columns =
 }
 
 /** The help of one command, or of all. Throws USAGE for a command that there is not. */
-export function helpOf(name: string | undefined, surface: Surface, columns = 80): string {
+export function helpOf(name: string | undefined, surface: Surface, columns = 80): Help {
   const program = programOf(surface, columns, () => {});
-  if (name === undefined) return helpText(program);
-  const found = program.commands.find(
-    (command) => command.name() === name || command.aliases().includes(name),
-  );
-  if (found === undefined) throw unknownCommand(name, surface);
-  return helpText(found);
+  const commands = commandsFor(surface);
+  if (name === undefined) return { text: helpText(program), events: commands.map(commandEvent) };
+  const command = commands.find((candidate) => namesOf(candidate).includes(name));
+  const sub = program.commands.find((candidate) => candidate.name() === command?.name);
+  if (command === undefined || sub === undefined) throw unknownCommand(name, surface);
+  return { text: helpText(sub), events: [commandEvent(command)] };
+}
+
+function commandEvent(command: Command): CommandEvent {
+  const { name, group, scope, summary } = command;
+  const [, ...aliases] = namesOf(command);
+  return { event: 'command', name, aliases, group: GROUPS[group], scope, summary, usage: usageOf(command) };
 }
 
 /** What commander wrote for `--help`, by the program that wrote it. */

@@ -3,7 +3,7 @@ import { clearScreenDown, cursorTo, moveCursor } from 'node:readline';
 import { MultiBar, type Options, type SingleBar } from 'cli-progress';
 import type { Progress } from '../index.ts';
 import { type BarState, renderBar } from './bar-line.ts';
-import { Meters, type ProgressReporter } from './progress.ts';
+import { Meters, type ProgressReporter } from './progress-meters.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
 import { widthOf } from './text-width.ts';
 

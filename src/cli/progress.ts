@@ -2,13 +2,8 @@
 import type { Progress } from '../index.ts';
 import type { ProgressEvent } from './events.ts';
 import type { Output } from './output.ts';
-import { RateMeter } from './rate.ts';
+import { Meters, type ProgressReporter } from './progress-meters.ts';
 import type { Screen } from './screen.ts';
-
-/** Is told how transfers go, and shows it until it is disposed of. */
-export interface ProgressReporter extends Disposable {
-  report(progress: Progress): void;
-}
 
 /** Milliseconds between two progress events of one transfer. */
 const EVENT_STEP = 250;
@@ -20,35 +15,6 @@ export function createProgress(output: Output, env: NodeJS.ProcessEnv = process.
   if (output.json) return new EventProgress(output);
   const isTerminal = output.screen.stderr.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'];
   return isTerminal ? new BarProgress(output.screen) : { report() {}, [Symbol.dispose]() {} };
-}
-
-/** Bytes that had to cross, which are what a speed is about. */
-function movedBytes({ bytes, bytesSkipped }: Progress): number {
-  return Math.max(0, bytes - bytesSkipped);
-}
-
-/** Speed and time left of each of several transfers. */
-export class Meters {
-  readonly #meters = new Map<string, RateMeter>();
-
-  /** Takes in a report; gives what can be told now. */
-  update(
-    progress: Progress,
-    now: number,
-  ): { perSecond: number | undefined; secondsLeft: number | undefined } {
-    const moved = movedBytes(progress);
-    let meter = this.#meters.get(progress.transferId);
-    if (meter === undefined) {
-      meter = new RateMeter(moved, now);
-      this.#meters.set(progress.transferId, meter);
-    }
-    // Time spent waiting for an answer is not slowness.
-    if (progress.phase === 'waiting') this.#meters.delete(progress.transferId);
-    else meter.update(moved, now);
-    const remaining = Math.max(0, progress.bytesTotal - progress.bytes);
-    const secondsLeft = progress.totalsKnown ? meter.eta(remaining, now) : undefined;
-    return { perSecond: meter.perSecond, secondsLeft };
-  }
 }
 
 /** NDJSON: not more than four events a second for each transfer. */
@@ -74,7 +40,7 @@ class EventProgress implements ProgressReporter {
 }
 
 /** The event of a report. */
-export function progressEvent(
+function progressEvent(
   progress: Progress,
   measured: { readonly perSecond: number | undefined; readonly secondsLeft: number | undefined },
 ): ProgressEvent {

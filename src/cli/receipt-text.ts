@@ -20,7 +20,7 @@ export function receiptEvent(receipt: Receipt): ReceiptEvent {
     files,
     bytes,
     bytesMoved,
-    seconds,
+    seconds: Math.round(seconds * 1000) / 1000,
     digest,
     failed,
     skipped,
@@ -45,7 +45,7 @@ function outcomeDetail({ path, outcome, size, digest, code, reason, savedAs }: F
 }
 
 /** One line for what crossed, then one for each file as `b3sum` writes it. */
-export function receiptText(receipt: Receipt): string {
+function receiptText(receipt: Receipt): string {
   const { outcomes, files } = receipt;
   const lines = [receiptLine(receipt)];
   for (const outcome of outcomes.slice(0, SHOWN_OUTCOMES)) {
@@ -65,7 +65,7 @@ export function receiptLine(receipt: Receipt): string {
   const { direction, files, bytes, bytesMoved, seconds, failed, skipped } = receipt;
   const verb = direction === 'send' ? 'sent' : 'received';
   const preposition = direction === 'send' ? 'to' : 'from';
-  const rate = seconds > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
+  const rate = seconds > 0 && bytesMoved > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
   const parts = [
     `${verb} ${plural(files, 'file')} ${preposition} ${peerName(receipt.peer)}: ` +
       `${formatBytes(bytes)} in ${formatDuration(seconds)}${rate}`,

@@ -13,7 +13,6 @@ import { helpOf, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
 import { canAsk, terminalAsker } from './question.ts';
 import type { Signals } from './signals.ts';
-import { commandsFor } from './table.ts';
 import { tokenise, type Word } from './tokenise.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -84,7 +83,6 @@ abstract class Shell implements ShellControl {
       asker: this.asker,
       progress: () => createProgress(output),
       help: (name) => helpOf(name, 'shell', columns),
-      commands: commandsFor('shell'),
       openShell: async () => {},
     };
     const ending = await settle(signal, () => command.run(context, input));

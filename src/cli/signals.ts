@@ -48,7 +48,7 @@ export class Signals implements Disposable {
 }
 
 /** Ends the process where it stands, and leaves the terminal as it was found. */
-export function endNow(status: number): never {
+function endNow(status: number): never {
   if (process.stdin.isTTY) process.stdin.setRawMode(false);
   process.exit(status);
 }

@@ -79,7 +79,7 @@ test('optional arguments follow the required ones, and no option hides one that 
 test('the help of each command names all its arguments, options and examples', () => {
   for (const command of COMMANDS) {
     for (const surface of surfacesOf(command)) {
-      const help = helpOf(command.name, surface);
+      const help = helpOf(command.name, surface).text;
       for (const name of Object.keys(command.arguments))
         assert.ok(help.includes(name), `${command.name} ${name}`);
       for (const name of Object.keys(command.options)) {
@@ -91,7 +91,7 @@ test('the help of each command names all its arguments, options and examples', (
         const isExample = command.examples.some((example) => line.includes(example.line));
         assert.ok(isExample || line.length <= 80, `${command.name}: ${line}`);
       }
-      for (const alias of namesOf(command)) assert.equal(helpOf(alias, surface), help);
+      for (const alias of namesOf(command)) assert.equal(helpOf(alias, surface).text, help);
     }
   }
 });
@@ -99,7 +99,7 @@ test('the help of each command names all its arguments, options and examples', (
 test('the help of a surface lists exactly its commands', () => {
   for (const surface of ['shell', 'once'] as const) {
     const listed = helpOf(undefined, surface)
-      .split('\n')
+      .text.split('\n')
       .map((line) => /^ {2}([a-z_]+) {2}/.exec(line)?.[1])
       .filter((name) => name !== undefined);
     assert.deepEqual(

@@ -47,11 +47,11 @@ test('help and version are understood anywhere', () => {
   assert.deepEqual(parseWords(['--json', '--version'], 'once'), { kind: 'version' });
   for (const words of [['--help'], ['-h']]) {
     const invocation = parseWords(words, 'once');
-    assert.equal(invocation.kind === 'help' && invocation.text, helpOf(undefined, 'once'));
+    assert.equal(invocation.kind === 'help' && invocation.text, helpOf(undefined, 'once').text);
   }
   for (const surface of ['once', 'shell'] as const) {
     const invocation = parseWords(['get', '--help'], surface);
-    assert.equal(invocation.kind === 'help' && invocation.text, helpOf('get', surface));
+    assert.equal(invocation.kind === 'help' && invocation.text, helpOf('get', surface).text);
   }
 });
 

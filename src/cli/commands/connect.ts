@@ -52,7 +52,7 @@ function follow({ workspace, background }: Context): void {
   const { session, pending } = workspace;
   if (session === undefined) return;
   session.on('offer', (offer) => {
-    const number = pending.add(offer);
+    const number = pending.add(offer, (gone) => background.note(`[${gone}] is withdrawn`));
     background.note(
       `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}: receive_file PATH takes it, reject ${number} does not`,
       offerEvent(offer, number),

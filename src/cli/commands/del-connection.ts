@@ -12,7 +12,7 @@ export interface ListenerName {
 }
 
 /** Reads `PORT` or `HOST:PORT`. Throws USAGE. */
-export function parseListenerName(text: string): ListenerName {
+function parseListenerName(text: string): ListenerName {
   if (!/[:[]/.test(text)) return { host: undefined, port: parsePort(text) };
   const { host, port } = parsePeer(text);
   if (port !== undefined) return { host, port };

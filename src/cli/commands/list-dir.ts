@@ -42,7 +42,7 @@ export const listDir = defineCommand({
 });
 
 /** The event of an entry. */
-export function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
+function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
   return {
     event: 'entry',
     name,
@@ -56,10 +56,11 @@ export function entryEvent({ name, type, size, mtime, mode, shareMode, target }:
 }
 
 /** One line of a listing. The name comes last, so that its width moves nothing. */
-export function entryLine({ name, type, size, mtime, shareMode, target }: Entry): string {
+function entryLine({ name, type, size, mtime, shareMode, target }: Entry): string {
   const shownSize = type === 'file' ? formatBytes(size) : '-';
   const suffix = type === 'folder' || type === 'share' ? '/' : '';
   const link = target === undefined ? '' : ` -> ${escapeText(target, LONGEST_TARGET)}`;
   const mode = shareMode === undefined ? '' : `  (${shareMode})`;
-  return `${type.padEnd(6)}  ${shownSize.padStart(7)}  ${formatTime(mtime)}  ${escapeText(name, 1000)}${suffix}${link}${mode}`;
+  const time = type === 'share' ? '-'.padEnd(16) : formatTime(mtime);
+  return `${type.padEnd(6)}  ${shownSize.padStart(7)}  ${time}  ${escapeText(name, 1000)}${suffix}${link}${mode}`;
 }

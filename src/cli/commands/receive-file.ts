@@ -46,7 +46,8 @@ export const receiveFile = defineCommand({
         ...moveOptions(options),
         unattended: !isAttended,
       });
-      context.workspace.pending.keepOffers(session.offers.filter((other) => other.id !== offer.id));
+      // Where the target was refused at once the offer is still there, under its number.
+      context.workspace.pending.keepOffers(session.offers);
       const receipt = await accepted;
       progress[Symbol.dispose]();
       printReceipt(context.output, receipt);

@@ -5,9 +5,9 @@ import { sendUnannounced } from '../announce.ts';
 import { defineCommand, flag, option, optional, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
-import { formatPeer, parseBindHost, parsePort } from '../peer-address.ts';
+import { formatPeer, parseBindHost, parsePort, plainAddress } from '../peer-address.ts';
 import { peerName, peerText, shownName } from '../peer-text.ts';
-import type { ProgressReporter } from '../progress.ts';
+import type { ProgressReporter } from '../progress-meters.ts';
 import { printReceipt } from '../receipt-text.ts';
 import { plural, UNITS_NOTE } from '../units.ts';
 import { CHUNK_SUMMARY, parseChunk, path, text } from '../values.ts';
@@ -65,10 +65,10 @@ export const sendFile = defineCommand({
 });
 
 /** Whether a peer is the one that a person named. */
-export function isPeer(peer: PeerInfo, wanted: string): boolean {
+function isPeer(peer: PeerInfo, wanted: string): boolean {
   // A name that is only claimed names nobody: anyone could take it and be sent the file.
   const isNamed = peer.trusted && peer.name.toLowerCase() === wanted.toLowerCase();
-  const places = [peer.address, formatPeer(peer.address, peer.port), peer.fingerprint, peer.id];
+  const places = [plainAddress(peer.address), formatPeer(peer.address, peer.port), peer.fingerprint, peer.id];
   return isNamed || places.includes(wanted);
 }
 

@@ -1,7 +1,6 @@
 /** help, exit. */
-import { defineCommand, GROUPS, kebabCase, optional } from '../command.ts';
-import { usageOf } from '../usage.ts';
-import { text } from '../values.ts';
+import { defineCommand, optional } from '../command.ts';
+import { text as anyText } from '../values.ts';
 
 export const help = defineCommand({
   name: 'help',
@@ -10,30 +9,13 @@ export const help = defineCommand({
   scope: 'both',
   summary: 'what there is, and how one command is used',
   notes: [],
-  arguments: { command: optional('a command', text, 'command') },
+  arguments: { command: optional('a command', anyText, 'command') },
   options: {},
   examples: [{ line: 'help get', does: 'shows arguments, options and an example' }],
   run: async (context, { arguments: { command: name } }) => {
-    const { output } = context;
-    const help = context.help(name);
-    if (!output.json) {
-      output.screen.out(help);
-      return;
-    }
-    for (const command of context.commands) {
-      const names = [command.name, kebabCase(command.name), ...command.aliases];
-      if (name !== undefined && !names.includes(name)) continue;
-      const { name: proper, group, scope, summary } = command;
-      output.event({
-        event: 'command',
-        name: proper,
-        aliases: [...new Set(names)].slice(1),
-        group: GROUPS[group],
-        scope,
-        summary,
-        usage: usageOf(command),
-      });
-    }
+    const { text, events } = context.help(name);
+    if (!context.output.json) context.output.screen.out(text);
+    for (const event of events) context.output.event(event);
   },
 });
 

@@ -4,8 +4,16 @@ import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand } from '../command.ts';
 import type { StatusEvent } from '../events.ts';
-import { formatPeer } from '../peer-address.ts';
-import { offerText, peerDetail, peerName, shareDetails, shownName, transferDetail } from '../peer-text.ts';
+import { formatPeer, plainAddress } from '../peer-address.ts';
+import {
+  offerText,
+  peerDetail,
+  peerName,
+  shareDetails,
+  shownName,
+  shownPlace,
+  transferDetail,
+} from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
 import { percentOf } from '../rate.ts';
 import { formatBytes, formatRate, formatTime, plural } from '../units.ts';
@@ -85,8 +93,14 @@ async function statusLines({ session, pending }: Workspace, localstream: Localst
 }
 
 function peerRow(peer: PeerInfo): string[] {
-  const place = formatPeer(shownName(peer.address), peer.port);
-  return ['  peer', peerName(peer), place, peer.group || '-', peer.cipher, `since ${formatTime(peer.since)}`];
+  return [
+    '  peer',
+    peerName(peer),
+    shownPlace(peer),
+    peer.group || '-',
+    peer.cipher,
+    `since ${formatTime(peer.since)}`,
+  ];
 }
 
 function transferRow(transfer: TransferInfo): string[] {
@@ -104,5 +118,6 @@ function transferRow(transfer: TransferInfo): string[] {
 function matterLine(matter: Matter): string {
   if (matter.kind === 'offer') return `  [${matter.number}] offer: ${offerText(matter.offer)}`;
   const { claimedName, address, fingerprint } = matter.question;
-  return `  [${matter.number}] "${shownName(claimedName)}" at ${shownName(address)} wants in, ${fingerprint}`;
+  const who = `"${shownName(claimedName)}" at ${shownName(plainAddress(address))}`;
+  return `  [${matter.number}] ${who} wants in, ${fingerprint}`;
 }

@@ -27,7 +27,7 @@ export const identity = defineCommand({
 });
 
 /** Whom `trust` is about: a fingerprint, or the number of a question. */
-export function parseWho(text: string): Fingerprint | number {
+function parseWho(text: string): Fingerprint | number {
   return /^\d+$/.test(text) ? parseNumber(text) : parseFingerprint(text);
 }
 
