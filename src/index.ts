@@ -13,7 +13,9 @@
  * @module
  */
 
-export type { ConnectOptions, Entry, Offer, PutOptions, ReceiveOptions } from './client/session.ts';
+export type { ConnectOptions } from './client/link.ts';
+export type { RetryNotice } from './client/reconnect.ts';
+export type { Entry, Offer, PutOptions, ReceiveOptions, TransferOptions } from './client/session.ts';
 export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
 export type { Fingerprint } from './crypto/fingerprint.ts';

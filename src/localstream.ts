@@ -1,7 +1,9 @@
 /** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
-import { type ConnectOptions, Session } from './client/session.ts';
+import type { ConnectOptions } from './client/link.ts';
+import { Session } from './client/session.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import { errorOf } from './errors.ts';
+import { Limiter } from './net/limiter.ts';
 import { Listener, type ListenOptions } from './server/listener.ts';
 import { Recorder } from './session/recorder.ts';
 import type { Settings } from './settings.ts';
@@ -108,6 +110,7 @@ interface HostParts {
   readonly settings: Settings;
   readonly trust: TrustStore;
   readonly pool: WorkerPool;
+  readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
   readonly log: ErrorLog;
 }
@@ -133,8 +136,9 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
   const log = new ErrorLog(home, settings.log, warn);
   const recorder = new Recorder({ sessions, receipts, log });
   const pool = new WorkerPool(settings.workers);
+  const limiter = settings.limit === null ? undefined : new Limiter(settings.limit);
   return new Localstream(
-    { identity, name: settings.name, settings, trust, pool, recorder, log },
+    { identity, name: settings.name, settings, trust, pool, limiter, recorder, log },
     home,
     sessions,
     receipts,

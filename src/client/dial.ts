@@ -43,6 +43,8 @@ export interface Dialled {
   readonly server: TlsPeer;
   /** The address that answered. */
   readonly remote: Address;
+  /** Milliseconds that TCP took to connect: one round trip. */
+  readonly roundTrip: number;
 }
 
 /**
@@ -52,7 +54,7 @@ export interface Dialled {
  */
 export async function dial(options: DialOptions): Promise<Dialled> {
   const { identity, patience, signal, checkKey } = options;
-  const socket = await dialTls(options, identity, patience, signal);
+  const { socket, roundTrip } = await dialTls(options, identity, patience, signal);
   try {
     const server = checkPeer(socket);
     await checkKey(server.fingerprint);
@@ -61,7 +63,7 @@ export async function dial(options: DialOptions): Promise<Dialled> {
     socket.resume();
     const keys = await prove(channel, socket, identity, server, patience, signal);
     const remote = { host: socket.remoteAddress ?? options.host, port: socket.remotePort ?? options.port };
-    return { channel, keys, server, remote };
+    return { channel, keys, server, remote, roundTrip };
   } catch (error) {
     socket.destroy();
     throw error;
@@ -104,7 +106,7 @@ export async function dialLane(
   number: number,
   patience: number,
 ): Promise<TLSSocket> {
-  const socket = await dialTls(remote, undefined, patience, undefined);
+  const { socket } = await dialTls(remote, undefined, patience, undefined);
   try {
     if (checkPeer(socket).fingerprint !== server)
       throw errorOf('BAD_HANDSHAKE', 'another key answers for the lane');
@@ -128,9 +130,9 @@ async function dialTls(
   identity: Identity | undefined,
   patience: number,
   signal: AbortSignal | undefined,
-): Promise<TLSSocket> {
+): Promise<{ readonly socket: TLSSocket; readonly roundTrip: number }> {
   const where = `${escapeText(address.host)}, port ${address.port}`;
-  const raw = await dialTcp(address, patience, signal);
+  const { raw, roundTrip } = await dialTcp(address, patience, signal);
   const socket = connectTls({
     ...contextOptions(identity),
     socket: raw,
@@ -154,7 +156,7 @@ async function dialTls(
     await promise;
     checkChannel(socket);
     socket.on('error', () => {});
-    return socket;
+    return { socket, roundTrip };
   } catch (error) {
     socket.on('error', () => {});
     socket.destroy();
@@ -166,11 +168,20 @@ async function dialTls(
   }
 }
 
-async function dialTcp(address: Address, patience: number, signal: AbortSignal | undefined): Promise<Socket> {
+async function dialTcp(
+  address: Address,
+  patience: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly raw: Socket; readonly roundTrip: number }> {
   if (signal?.aborted) throw errorOf('CANCELLED');
   const { host, port } = address;
   const where = `${escapeText(host)}, port ${port}`;
   const socket = connectTcp({ host, port, noDelay: true });
+  // From the first packet, not from the look-up of the name.
+  let dialledAt = performance.now();
+  socket.on('connectionAttempt', () => {
+    dialledAt = performance.now();
+  });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stop = () => reject(errorOf('CANCELLED'));
   const late = setTimeout(
@@ -182,7 +193,7 @@ async function dialTcp(address: Address, patience: number, signal: AbortSignal |
   signal?.addEventListener('abort', stop, { once: true });
   try {
     await promise;
-    return socket;
+    return { raw: socket, roundTrip: performance.now() - dialledAt };
   } catch (error) {
     socket.on('error', () => {});
     socket.destroy();

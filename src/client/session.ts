@@ -1,62 +1,40 @@
-/** The client's side of one connection: list, get, put, and take what the server offers. */
+/** The client's side of a session: list, get, put, and take what the server offers. */
 import { EventEmitter } from 'node:events';
 import { homedir } from 'node:os';
-import type { Fingerprint } from '../crypto/fingerprint.ts';
-import type { Identity } from '../crypto/identity.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
-import { Connection, type IncomingOffer, type TransferRequest } from '../session/connection.ts';
-import { type Decide, introduce, type TrustQuestion } from '../session/introduce.ts';
-import type { Recorder } from '../session/recorder.ts';
+import type { Connection, IncomingOffer } from '../session/connection.ts';
+import { Continuations } from '../session/continuations.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
-import type { TrustStore } from '../store/trust-store.ts';
-import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { localPlace } from '../transfer/target-place.ts';
-import { dial, dialLane } from './dial.ts';
-import { ServerTrust } from './trust-server.ts';
+import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
+import { type RetryNotice, retry } from './reconnect.ts';
 
-/** What a session works with. */
-export interface SessionHost {
-  readonly identity: Identity;
-  readonly name: string;
-  readonly settings: Settings;
-  readonly trust: TrustStore;
-  readonly pool: WorkerPool;
-  readonly recorder: Recorder;
-}
-
-export interface ConnectOptions {
-  readonly host: string;
-  /** The setting `port` by default. */
-  readonly port?: number;
-  /** The key that the server must have; it is pinned. */
-  readonly fingerprint?: Fingerprint;
-  /** Pins an unknown key unseen. It stays unverified: nobody has compared anything. */
-  readonly acceptNew?: boolean;
-  /** Asked about an unknown key. Absent, with neither of the above: it is refused. */
-  readonly decide?: Decide;
-  readonly signal?: AbortSignal;
-  /** The server's operator is being asked; the check number can be compared meanwhile. */
-  readonly onWaiting?: (question: TrustQuestion) => void;
-}
-
-interface CommonOptions {
+export interface TransferOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** TCP connections that carry the bytes; by default one, four where the round trip takes over 10 ms. */
   readonly lanes?: number;
   /** File bytes in a frame, 1024 to 4194304; the setting `chunk` by default. */
   readonly chunk?: number;
+  /** Bytes a second at the most. */
+  readonly limit?: number;
   /** What becomes of a target that exists and differs; the setting `existing` by default. */
   readonly existing?: ExistingPolicy;
   /** The receiver brings everything to the disk before it counts as committed. */
   readonly durable?: boolean;
+  /** How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. */
+  readonly retryFor?: number;
+  /** The connection was lost: told before each try. */
+  readonly onRetry?: (next: RetryNotice) => void;
 }
-export type PutOptions = CommonOptions;
-export interface ReceiveOptions extends CommonOptions {
+export type PutOptions = TransferOptions;
+export interface ReceiveOptions extends TransferOptions {
   /** Nobody was asked about the names: hidden files are not written into the user's home folder. */
   readonly unattended?: boolean;
 }
@@ -93,26 +71,31 @@ interface SessionEvents {
   offer: [Offer];
 }
 
+/** Round trips above this many milliseconds are worth several lanes. */
+const LONG_ROUND_TRIP = 10;
+const LANES_FOR_DISTANCE = 4;
+
 export class Session extends EventEmitter<SessionEvents> implements AsyncDisposable {
-  readonly peer: PeerInfo;
   /** Settles when the session is over; undefined when it was closed from this side. */
   readonly closed: Promise<LocalstreamError | undefined>;
-  readonly #connection: Connection;
+  readonly #link: Link;
   readonly #settings: Settings;
+  readonly #continuations = new Continuations();
   readonly #offers = new Map<string, Offer>();
-  #closing = false;
+  /** Offers that were accepted and broke off: the server offers them again by their number. */
+  readonly #broken = new Map<string, (offer: IncomingOffer) => void>();
+  readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
+  readonly #end = new AbortController();
+  #reconnecting: Promise<void> | undefined;
+  /** Transfers that want the connection back when it breaks. */
+  #active = 0;
 
-  private constructor(
-    connection: Connection,
-    settings: Settings,
-    offers: (take: (offer: IncomingOffer) => void) => void,
-  ) {
+  private constructor(link: Link, settings: Settings) {
     super();
-    this.#connection = connection;
+    this.#link = link;
     this.#settings = settings;
-    this.peer = connection.peer;
-    this.closed = connection.ended.then((reason) => (this.#closing ? undefined : reason));
-    offers((offer) => this.#takeOffer(offer));
+    this.closed = this.#over.promise;
+    this.#watch();
   }
 
   /**
@@ -121,71 +104,22 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * @throws NO_SUCH_HOST, UNREACHABLE, NOT_LOCALSTREAM, KEY_CHANGED, NOT_TRUSTED, REJECTED, FULL, TIMEOUT, CANCELLED, …
    */
   static async connect(host: SessionHost, options: ConnectOptions): Promise<Session> {
-    const { identity, settings, trust, pool, recorder, name } = host;
-    const address = { host: options.host, port: options.port ?? settings.port };
-    const { fingerprint: expected, acceptNew, decide, signal } = options;
-    const serverTrust = new ServerTrust({ trust, address, fingerprint: expected, acceptNew, decide });
-    const patience = settings.handshakeTimeout;
-    const checkKey = (fingerprint: Fingerprint) => serverTrust.check(fingerprint);
-    const { channel, keys, server, remote } = await dial({
-      ...address,
-      identity,
-      patience,
-      signal,
-      checkKey,
-    });
-    const { fingerprint, key, group, cipher } = server;
-    const question = (claimedName: string): TrustQuestion => ({
-      role: 'server',
-      claimedName,
-      fingerprint,
-      checkNumber: keys.checkNumber,
-      address: remote.host,
-    });
-    const stop = () => channel.fail(errorOf('CANCELLED'));
-    signal?.addEventListener('abort', stop, { once: true });
-    const claimed = await introduce({
-      channel,
-      name,
-      asks: serverTrust.asks,
-      patience: settings.decisionTimeout,
-      decide: (claimedName, until) => serverTrust.decide(question(claimedName), until),
-      onWaiting: (claimedName) => options.onWaiting?.(question(claimedName)),
-    }).finally(() => signal?.removeEventListener('abort', stop));
-    const peer: PeerInfo = {
-      id: keys.id.toString('hex'),
-      name: serverTrust.known?.name ?? claimed,
-      trusted: serverTrust.known !== undefined,
-      fingerprint,
-      address: remote.host,
-      port: remote.port,
-      group,
-      cipher,
-      since: new Date(),
-    };
-    let take: (offer: IncomingOffer) => void = () => {};
-    const connection = new Connection({
-      role: 'c',
-      channel,
-      keys,
-      identity,
-      peer,
-      peerKey: key,
-      pool,
-      maxRecords: settings.lane.maxRecords,
-      receiptFiles: settings.receiptFiles,
-      keepAlive: settings.keepAlive,
-      handlers: { offer: (offer) => take(offer) },
-      openLane: (number) => dialLane(remote, fingerprint, keys, number, patience),
-    });
-    recorder.follow(connection, 'client');
-    return new Session(connection, settings, (taker) => {
-      take = taker;
-    });
+    const early: IncomingOffer[] = [];
+    let take = (offer: IncomingOffer): void => void early.push(offer);
+    const link = await Link.open(host, options, { offer: (offer) => take(offer) });
+    const session = new Session(link, host.settings);
+    take = (offer) => session.#takeOffer(offer);
+    early.forEach(take);
+    return session;
+  }
+
+  /** The server, by its present connection. */
+  get peer(): PeerInfo {
+    return this.#link.connection.peer;
   }
 
   get transfers(): readonly TransferInfo[] {
-    return this.#connection.transfers.map((transfer) => transfer.info());
+    return this.#link.connection.transfers.map((transfer) => transfer.info());
   }
 
   /** Offers that wait for an answer, oldest first. */
@@ -199,36 +133,40 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * @throws NOT_FOUND, NOT_ALLOWED, NOT_A_FOLDER, BAD_NAME, LOST.
    */
   async *list(path = '/', options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
-    for await (const entry of this.#connection.list(path, options.signal)) yield toEntry(entry);
+    for await (const entry of this.#link.connection.list(path, options.signal)) yield toEntry(entry);
   }
 
   /**
    * Fetches files and folders. A file goes into a `local` that is a folder or ends in `/`; otherwise `local` is its
-   * name. A folder goes into a `local` that ends in `/`, `.` or `..`; otherwise `local` is its name.
+   * name. A folder goes into a `local` that ends in `/`, `.` or `..`; otherwise `local` is its name. A connection that
+   * breaks is made again and the transfer goes on where it stood.
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
    * @throws NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
    */
   async get(remote: readonly string[], local: string, options: ReceiveOptions = {}): Promise<Receipt> {
     const wanted = remote.map(lastComponent);
-    const place = (roots: readonly OfferedRoot[]) => {
-      const asked =
-        roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
-      if (!asked) throw errorOf('BAD_MESSAGE', 'the server offers something else than what was asked for');
-      return this.#place(local, roots, options);
-    };
-    // What is wrong with the target shows before the server is asked.
-    return await this.#connection.get(remote, this.#existing(options), place, this.#request(options));
+    return await this.#lasting(options, async (connection, request) => {
+      const place = (roots: readonly OfferedRoot[]) => {
+        const asked =
+          roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
+        if (!asked) throw errorOf('BAD_MESSAGE', 'the server offers something else than what was asked for');
+        return this.#place(local, roots, options, request);
+      };
+      return await connection.get(remote, this.#existing(options), place, request);
+    });
   }
 
   /** Sends files and folders into a share, by the same rules. */
   async put(local: readonly string[], remote: string, options: PutOptions = {}): Promise<Receipt> {
     const { roots, specs } = namedRoots(local);
     const how = { existing: this.#existing(options), durable: options.durable ?? false };
-    return await this.#connection.put(specs, roots, remote, how, this.#request(options));
+    return await this.#lasting(options, (connection, request) =>
+      connection.put(specs, roots, remote, how, request),
+    );
   }
 
-  /** The oldest offer that waits, or the next that comes. */
+  /** The oldest offer that waits, or the next that comes. Throws CANCELLED, or why the session is over. */
   async nextOffer(options: { readonly signal?: AbortSignal } = {}): Promise<Offer> {
     const [waiting] = this.offers;
     if (waiting) return waiting;
@@ -238,7 +176,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted) stop();
     this.once('offer', resolve);
-    void this.#connection.ended.then(reject);
+    void this.closed.then((reason) => reject(reason ?? errorOf('CLOSED')));
     try {
       return await promise;
     } finally {
@@ -249,24 +187,111 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** Ends the session and the transfers in it. */
   async close(): Promise<void> {
-    this.#closing = true;
-    await this.#connection.close();
+    this.#end.abort(errorOf('CLOSED'));
+    await this.#link.connection.close();
+    this.#over.resolve(undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Follows the present connection to its end, which is the session's unless a transfer wants another one. */
+  #watch(): void {
+    const { connection } = this.#link;
+    connection.on('settled', (transfer, outcomes) => {
+      if (transfer.direction === 'receive')
+        this.#continuations.note(transfer.id, this.peer.fingerprint, outcomes);
+    });
+    void connection.ended.then((reason) => {
+      if (this.#end.signal.aborted) this.#over.resolve(undefined);
+      else if (!isBroken(reason) || this.#active === 0) this.#over.resolve(reason);
+    });
+  }
+
+  /** Runs a transfer; when its connection breaks, on another one, until it ends or the time for that is over. */
+  async #lasting(
+    options: TransferOptions,
+    run: (connection: Connection, request: TransferRequest & { readonly id: string }) => Promise<Receipt>,
+  ): Promise<Receipt> {
+    const first = newTransferId();
+    const startedAt = performance.now();
+    let id = first;
+    let continues: string | undefined;
+    this.#active += 1;
+    try {
+      for (;;) {
+        const { connection } = this.#link;
+        try {
+          const receipt = await run(connection, { ...this.#request(options, first), id, continues });
+          this.#continuations.forget(id);
+          return continues === undefined
+            ? receipt
+            : { ...receipt, seconds: (performance.now() - startedAt) / 1000 };
+        } catch (error) {
+          await this.#reconnect(connection, typed(error), options);
+        }
+        continues = id;
+        id = newTransferId();
+      }
+    } finally {
+      this.#active -= 1;
+    }
+  }
+
+  /** Has the connection replaced, once for all transfers that were on it. Throws `broken` when that is not to be. */
+  async #reconnect(old: Connection, broken: LocalstreamError, options: TransferOptions): Promise<void> {
+    const forMilliseconds = options.retryFor ?? this.#settings.retryFor;
+    if (!isBroken(broken) || forMilliseconds === 0 || this.#end.signal.aborted) throw broken;
+    const notice = options.onRetry ?? (() => {});
+    // A lane may break before the channel notices: the rest of it goes too.
+    await old.close(broken);
+    if (this.#link.connection === old)
+      this.#reconnecting ??= this.#reopen(broken, forMilliseconds, notice).finally(() => {
+        this.#reconnecting = undefined;
+      });
+    const { signal } = options;
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    const stop = () => reject(typed(signal?.reason));
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      await Promise.race([this.#reconnecting, stopped]);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  async #reopen(
+    broken: LocalstreamError,
+    forMilliseconds: number,
+    notice: (next: RetryNotice) => void,
+  ): Promise<void> {
+    const { signal } = this.#end;
+    try {
+      await retry(() => this.#link.reopen(signal), broken, forMilliseconds, notice, signal);
+      this.#watch();
+    } catch (error) {
+      this.#over.resolve(typed(error));
+      throw error;
+    }
+  }
+
   #takeOffer(incoming: IncomingOffer): void {
+    const goesOn = incoming.continues === undefined ? undefined : this.#broken.get(incoming.continues);
+    if (goesOn) {
+      goesOn(incoming);
+      return;
+    }
     const offer: Offer = {
       id: incoming.id,
       from: this.peer,
       roots: incoming.roots,
       signal: incoming.signal,
       accept: async (target, options = {}) => {
-        const place = this.#place(target, incoming.roots, options);
+        // What is wrong with the target shows while the offer still stands.
+        this.#place(target, incoming.roots, options, {});
         this.#offers.delete(incoming.id);
-        return await incoming.accept(place, this.#existing(options), this.#request(options));
+        return await this.#acceptLasting(incoming, target, options);
       },
       reject: async () => {
         this.#offers.delete(incoming.id);
@@ -278,22 +303,62 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.emit('offer', offer);
   }
 
-  #place(target: string, roots: readonly OfferedRoot[], options: ReceiveOptions): TargetPlace {
+  async #acceptLasting(first: IncomingOffer, target: string, options: ReceiveOptions): Promise<Receipt> {
+    let current = first;
+    return await this.#lasting(options, async (_connection, request) => {
+      if (request.continues !== undefined) current = await this.#offeredAgain(current, options);
+      const place = this.#place(target, current.roots, options, {
+        id: current.id,
+        continues: current.continues,
+      });
+      return await current.accept(place, this.#existing(options), request);
+    });
+  }
+
+  /** Waits until the server offers again what broke off. */
+  async #offeredAgain(broken: IncomingOffer, options: ReceiveOptions): Promise<IncomingOffer> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingOffer>();
+    const patience = options.retryFor ?? this.#settings.retryFor;
+    const late = setTimeout(
+      () => reject(errorOf('TIMEOUT', 'the server does not go on with its offer')),
+      patience,
+    );
+    this.#broken.set(broken.id, resolve);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(late);
+      this.#broken.delete(broken.id);
+    }
+  }
+
+  #place(
+    target: string,
+    roots: readonly OfferedRoot[],
+    options: ReceiveOptions,
+    request: Pick<TransferRequest, 'id' | 'continues'>,
+  ): TargetPlace {
+    const { id, continues } = request;
     return localPlace(target, roots, {
       durable: options.durable ?? false,
       reserve: this.#settings.freeSpaceReserve,
       protectedFolder: options.unattended ? homedir() : undefined,
       blind: false,
+      renamed: id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint),
     });
   }
 
-  #existing(options: CommonOptions): ExistingPolicy {
+  #existing(options: TransferOptions): ExistingPolicy {
     return options.existing ?? this.#settings.existing;
   }
 
-  #request(options: CommonOptions): TransferRequest {
-    const { chunk = this.#settings.chunk, lanes = this.#settings.lanes ?? 1, signal, onProgress } = options;
-    return { chunk, lanes, signal, onProgress };
+  #request(options: TransferOptions, shownId: string): TransferRequest {
+    const { chunk = this.#settings.chunk, limit, signal, onProgress } = options;
+    const distant = this.#link.roundTrip > LONG_ROUND_TRIP;
+    const lanes = options.lanes ?? this.#settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
+    // For whoever looks on it is one transfer, however often its connection broke.
+    const progress = onProgress && ((now: Progress) => onProgress({ ...now, transferId: shownId }));
+    return { chunk, lanes, limit, signal, onProgress: progress };
   }
 }
 

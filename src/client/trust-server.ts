@@ -28,9 +28,14 @@ export class ServerTrust {
     this.#options = options;
   }
 
-  /** What is known of the server, after {@link check}. */
-  get known(): TrustedPeer | undefined {
-    return this.#known;
+  /** The name under which its key is pinned. */
+  get name(): string | undefined {
+    return this.#known?.name;
+  }
+
+  /** Its key is pinned. */
+  get trusted(): boolean {
+    return this.#known !== undefined;
   }
 
   /** A person is going to be asked. */

@@ -38,8 +38,9 @@ export class ControlChannel {
     this.#end = resolve;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', (error) => this.fail(connectionError(error)));
-    socket.on('end', () => this.fail(errorOf('CLOSED')));
-    socket.on('close', () => this.fail(errorOf('CLOSED')));
+    // Whoever leaves in order says `bye` first.
+    socket.on('end', () => this.fail(errorOf('LOST', 'the other side hung up')));
+    socket.on('close', () => this.fail(errorOf('LOST', 'the connection was lost')));
   }
 
   /** The peer was let in: longer messages are taken from now on. */

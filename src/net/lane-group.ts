@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { FrameHeader } from '../protocol/frame.ts';
 import { type LaneEvents, LaneSocket, type Slot } from './lane-socket.ts';
+import type { LimitedFlow } from './limiter.ts';
 
 export interface LaneGroupEvents {
   /** Frames of the other end, in order. The slot is free again after {@link LaneGroup.release}. */
@@ -23,6 +24,8 @@ export interface LaneGroupOptions {
   readonly slots: readonly Slot[];
   /** TLS records after which a lane is replaced. */
   readonly maxRecords: number;
+  /** Bounds on what is sent; each must let a frame pass. */
+  readonly pace?: readonly LimitedFlow[];
 }
 
 const SEQUENCE_MODULUS = 2 ** 32;
@@ -35,6 +38,8 @@ export class LaneGroup implements LaneEvents {
   readonly #free: Slot[];
   readonly #waiting = new Map<number, { readonly slot: Slot; readonly header: FrameHeader }>();
   readonly #outgoing: { readonly frame: Buffer; readonly done: () => void }[] = [];
+  /** The frame at the head of the line: not asked for yet, being waited for, or free to go. */
+  #head: 'new' | 'waiting' | 'free' = 'new';
   #sent = 0;
   #expected = 0;
   #closed = false;
@@ -127,9 +132,10 @@ export class LaneGroup implements LaneEvents {
   #flush(): void {
     while (this.#outgoing.length > 0) {
       const lane = this.#idleLane();
-      if (!lane) return;
+      if (!lane || !this.#mayGo()) return;
       const next = this.#outgoing.shift();
       if (!next) return;
+      this.#head = 'new';
       const sequence = this.#sent;
       this.#sent = (this.#sent + 1) % SEQUENCE_MODULUS;
       lane.write(next.frame, sequence, () => {
@@ -138,6 +144,26 @@ export class LaneGroup implements LaneEvents {
         this.#flush();
       });
     }
+  }
+
+  /** Whether the frame at the head has passed all bounds; asks for it otherwise. */
+  #mayGo(): boolean {
+    const { pace } = this.#options;
+    if (!pace || pace.length === 0 || this.#head === 'free') return true;
+    if (this.#head === 'waiting') return false;
+    this.#head = 'waiting';
+    const bytes = this.#outgoing[0]?.frame.length ?? 0;
+    const pass = (index: number): void => {
+      const flow = pace[index];
+      if (flow) {
+        flow.request(bytes, () => pass(index + 1));
+        return;
+      }
+      this.#head = 'free';
+      this.#flush();
+    };
+    pass(0);
+    return (this.#head as string) === 'free';
   }
 
   #idleLane(): LaneSocket | undefined {

@@ -3,22 +3,27 @@ import { EventEmitter } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { LANE_EXPORTER_LABEL, laneExporter, laneProof, sameBytes } from '../crypto/exchange.ts';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { connectionError } from '../net/control-channel.ts';
+import type { Limiter } from '../net/limiter.ts';
 import { readExactly } from '../net/read-exactly.ts';
 import { checkChannel, contextOptions, exportSecret, hasCertificate } from '../net/tls.ts';
 import { LANE_REQUEST_BYTES, readLaneRequest } from '../protocol/lane-proof.ts';
 import { ALPN, CONTROL_PREFACE, LANE_PREFACE, MIN_CHUNK, PREFACE_BYTES } from '../protocol/messages.ts';
 import { Connection } from '../session/connection.ts';
+import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import { cancelled, newTransferId, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { ErrorLog } from '../store/error-log.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
+import { Approvals } from './approvals.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
 import { Strangers } from './strangers.ts';
@@ -30,6 +35,7 @@ export interface ListenerHost {
   readonly settings: Settings;
   readonly trust: TrustStore;
   readonly pool: WorkerPool;
+  readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
   readonly log: ErrorLog;
 }
@@ -54,7 +60,15 @@ export interface SendOptions {
   /** File bytes in a frame, 1024 to 4194304. */
   readonly chunk?: number;
   readonly lanes?: number;
+  /** Bytes a second at the most. */
+  readonly limit?: number;
+  /** How long a peer whose connection broke is waited for, in milliseconds; the setting `retryFor` by default. */
+  readonly retryFor?: number;
 }
+
+/** Round trips above this many milliseconds are worth several lanes. */
+const LONG_ROUND_TRIP = 10;
+const LANES_FOR_DISTANCE = 4;
 
 /** How often a listener tells of running transfers, in milliseconds. */
 const PROGRESS_EVERY = 250;
@@ -89,6 +103,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #tls: TlsServer;
   readonly #strangers: Strangers;
   readonly #connections = new Map<string, Connection>();
+  readonly #continuations = new Continuations();
+  readonly #approvals = new Approvals();
   /** Places that are taken: by connections, and by peers who are just being let in. */
   #taken = 0;
   #closing: Promise<void> | undefined;
@@ -156,13 +172,51 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const { roots, specs } = namedRoots(paths);
     const { settings } = this.#host;
     const chunk = Math.max(MIN_CHUNK, options.chunk ?? settings.chunk);
-    const lanes = options.lanes ?? settings.lanes ?? 1;
-    return await connection.offer(specs, roots, {
-      chunk,
-      lanes,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    });
+    const distant = (connection.roundTrip ?? 0) > LONG_ROUND_TRIP;
+    const lanes = options.lanes ?? settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
+    const { limit, signal, onProgress, retryFor = settings.retryFor } = options;
+    let current = connection;
+    let continues: string | undefined;
+    for (;;) {
+      const id = newTransferId();
+      try {
+        return await current.offer(specs, roots, { id, continues, chunk, lanes, limit, signal, onProgress });
+      } catch (error) {
+        const broken = typed(error);
+        if (broken.code !== 'LOST' || retryFor === 0 || this.#closing) throw broken;
+        // The dialler comes back; we can only wait for it.
+        await current.close(broken);
+        current = await this.#comeBack(current.peer.fingerprint, broken, retryFor, signal);
+      }
+      continues = id;
+    }
+  }
+
+  /** Waits until a peer whose connection broke has connected again. */
+  async #comeBack(
+    fingerprint: Fingerprint,
+    broken: LocalstreamError,
+    forMilliseconds: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Connection> {
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    const look = () => {
+      for (const connection of this.#connections.values())
+        if (connection.peer.fingerprint === fingerprint) resolve(connection);
+    };
+    const stop = () => reject(cancelled(signal));
+    const late = setTimeout(() => reject(broken), forMilliseconds);
+    this.on('peer', look);
+    signal?.addEventListener('abort', stop, { once: true });
+    void this.closed.then(() => reject(errorOf('SHUTTING_DOWN')));
+    look();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(late);
+      this.off('peer', look);
+      signal?.removeEventListener('abort', stop);
+    }
   }
 
   /** Ends the session of a peer at once, running transfers included. */
@@ -232,7 +286,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     if (!transfer) throw refused();
     socket.write(laneProof('s', keys, exporter, keys.id, request.number));
     this.#strangers.release(socket, socket.remoteAddress ?? '');
-    connection.laneOpened(transfer, socket, request.number);
+    transfer.addLane(socket, request.number);
   }
 
   async #control(socket: TLSSocket, address: string): Promise<void> {
@@ -244,7 +298,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       const admitted = await letIn(stranger, {
         name,
         trust,
-        open: this.open,
+        open: this.open || this.#approvals.has(stranger.fingerprint),
         decide: this.#decide,
         patience: settings.decisionTimeout,
       });
@@ -269,28 +323,30 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   }
 
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
-    const { identity, settings, pool, recorder } = this.#host;
+    const { identity, settings, pool, limiter, recorder } = this.#host;
     const { channel, keys, key } = stranger;
     const connection = new Connection({
-      role: 's',
       channel,
       keys,
       identity,
       peer,
       peerKey: key,
       pool,
+      limiter,
       maxRecords: settings.lane.maxRecords,
       receiptFiles: settings.receiptFiles,
       keepAlive: settings.keepAlive,
       handlers: {
         list: (path) => this.#shares.entries(path),
         get: ({ paths }) => this.#shares.source(paths),
-        put: ({ target, roots, existing, durable }) =>
+        put: ({ transfer, continues, target, roots, existing, durable }) =>
           this.#shares.target(target, roots, existing, {
             durable: durable ?? false,
             reserve: settings.freeSpaceReserve,
             protectedFolder: undefined,
+            renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
           }),
+        supersede: (transfer) => this.#supersede(transfer, peer.fingerprint),
       },
     });
     this.#connections.set(peer.id, connection);
@@ -299,17 +355,31 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       this.emit('transfer', transfer.info());
       this.#watch();
     });
+    connection.on('settled', (transfer, outcomes) => {
+      if (transfer.direction === 'receive') this.#continuations.note(transfer.id, peer.fingerprint, outcomes);
+    });
     connection.on('over', (transfer, result) => {
+      if (!(result instanceof LocalstreamError)) this.#continuations.forget(transfer.id);
       if (result instanceof LocalstreamError)
         this.emit('failed', { transfer: transfer.info(), error: result });
       else this.emit('receipt', result);
     });
     void connection.ended.then((reason) => {
       this.#connections.delete(peer.id);
+      if (reason.code === 'LOST' && !peer.trusted) this.#approvals.keep(peer.fingerprint);
       giveBack();
       this.emit('left', peer, reason);
     });
     this.emit('peer', peer);
+  }
+
+  /** A peer is back and goes on with a transfer whose old connection may still look alive here. */
+  async #supersede(transfer: string, fingerprint: Fingerprint): Promise<void> {
+    for (const connection of this.#connections.values()) {
+      if (connection.peer.fingerprint !== fingerprint) continue;
+      if (connection.transfers.some(({ id }) => id === transfer))
+        await connection.close(errorOf('LOST', 'the peer came back by another connection'));
+    }
   }
 
   /** Tells of progress while there is any. */

@@ -2,20 +2,21 @@
  * A session that is open: the control channel after both sides let each other in, and the transfers that it steers.
  * Server and client share it; what a side offers to the other (listing, shares, offers) is handed in.
  */
-import { type KeyObject, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
-import type { Role, SessionKeys } from '../crypto/exchange.ts';
+import type { SessionKeys } from '../crypto/exchange.ts';
 import type { Identity } from '../crypto/identity.ts';
-import { errorOf, type FlagName, LocalstreamError } from '../errors.ts';
+import { errorOf, type FlagName, type LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
+import { type Limiter, pacedChunk } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import {
   checkSessionMessage,
   type ExistingPolicy,
   type ListedEntry,
-  MAX_LANES,
   type MessageOf,
+  MIN_CHUNK,
   type OfferedRoot,
   type Outgoing,
   type SessionMessage,
@@ -23,15 +24,10 @@ import {
 import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import { LaneGrants } from './lane-grants.ts';
 import { Listings } from './listings.ts';
-import type { FileOutcome, PeerInfo, Progress, Receipt } from './report.ts';
-import { TransferEnd } from './transfer.ts';
-
-/** Transfers that one session may have under way. */
-const MAX_TRANSFERS = 32;
-/** How often a caller hears of progress, in milliseconds. */
-const PROGRESS_EVERY = 100;
+import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
+import type { TransferEnd } from './transfer.ts';
+import { MAX_TRANSFERS, newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
 
 /** What is asked of whoever owns the session. All may throw typed errors, which the peer is told by their code. */
 export interface ConnectionHandlers {
@@ -43,29 +39,25 @@ export interface ConnectionHandlers {
   put?(message: MessageOf<'put'>): TargetPlace;
   /** The peer offers something; the answer comes by {@link IncomingOffer}. */
   offer?(offer: IncomingOffer): void;
+  /** A transfer that broke off is to go on: what is left of it must have ended first. */
+  supersede?(transfer: string): Promise<void>;
 }
 
 export interface ConnectionOptions {
-  readonly role: Role;
   readonly channel: ControlChannel;
   readonly keys: SessionKeys;
   readonly identity: Identity;
   readonly peer: PeerInfo;
   readonly peerKey: KeyObject;
   readonly pool: WorkerPool;
+  /** The bound of the whole process. */
+  readonly limiter: Limiter | undefined;
   readonly maxRecords: number;
   readonly receiptFiles: number;
   readonly keepAlive: { readonly interval: number; readonly silence: number };
   readonly handlers: ConnectionHandlers;
   /** The dialler's way to open a lane; absent at the listener. */
   readonly openLane?: (number: number) => Promise<TLSSocket>;
-}
-
-export interface TransferRequest {
-  readonly chunk: number;
-  readonly lanes: number;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 interface ConnectionEvents {
@@ -82,6 +74,8 @@ interface ConnectionEvents {
 export interface IncomingOffer {
   readonly id: string;
   readonly roots: readonly OfferedRoot[];
+  /** The transfer that broke off and goes on by this one. */
+  readonly continues: string | undefined;
   /** Aborted when the peer withdraws it or the session ends. */
   readonly signal: AbortSignal;
   accept(
@@ -92,34 +86,36 @@ export interface IncomingOffer {
   refuse(flag: FlagName): void;
 }
 
-interface Pending {
-  readonly resolve: (message: SessionMessage) => void;
-  readonly reject: (error: LocalstreamError) => void;
-}
-
 export class Connection extends EventEmitter<ConnectionEvents> {
   readonly peer: PeerInfo;
   /** The reason, once the session is over. */
   readonly ended: Promise<LocalstreamError>;
+  /** The last measured round trip, in milliseconds; undefined until the first answer. */
+  roundTrip: number | undefined;
   readonly #options: ConnectionOptions;
-  readonly #transfers = new Map<string, TransferEnd>();
-  /** Transfers that we asked for and that are not answered. */
-  readonly #asked = new Map<string, Pending>();
+  readonly #transfers: Transfers;
   /** Offers of the peer that are not answered. */
   readonly #offered = new Map<string, AbortController>();
-  readonly #grants = new LaneGrants();
   readonly #listings: Listings;
-  #ping: NodeJS.Timeout | undefined;
+  #ping: { readonly timer: NodeJS.Timeout; number: number; sentAt: number } | undefined;
   #over = false;
 
   constructor(options: ConnectionOptions) {
     super();
+    const { channel, handlers, identity, peer, peerKey, pool, limiter, maxRecords, receiptFiles } = options;
     this.#options = options;
-    this.peer = options.peer;
-    this.ended = options.channel.ended;
-    const list = options.handlers.list;
-    this.#listings = new Listings((message) => this.#send(message), list);
-    options.channel.admit();
+    this.peer = peer;
+    this.ended = channel.ended;
+    this.#transfers = new Transfers({
+      host: { identity, peer, peerKey, pool, limiter, maxRecords, receiptFiles },
+      openLane: options.openLane,
+      send: (message) => this.#send(message),
+      begun: (transfer) => this.emit('transfer', transfer),
+      settled: (transfer, outcomes) => this.emit('settled', transfer, outcomes),
+      over: (transfer, result) => this.emit('over', transfer, result),
+    });
+    this.#listings = new Listings((message) => this.#send(message), handlers.list);
+    channel.admit();
     void this.ended.then((reason) => this.#end(reason));
     void this.#run();
     this.#keepAlive();
@@ -135,7 +131,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   }
 
   get transfers(): readonly TransferEnd[] {
-    return [...this.#transfers.values()];
+    return this.#transfers.list;
   }
 
   /** Lists a folder of the peer, page by page. Throws what the peer answers: NOT_FOUND, NOT_ALLOWED, … */
@@ -150,26 +146,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     place: (roots: readonly OfferedRoot[]) => TargetPlace,
     request: TransferRequest,
   ): Promise<Receipt> {
-    const id = newTransferId();
-    const { chunk, lanes } = request;
-    const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk };
-    const answer = await this.#ask(ask, id, request.signal);
+    const { id = newTransferId(), lanes, limit, continues, signal } = request;
+    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk, limit, continues };
+    const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'offer') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-    const transfer = this.#begin(
-      id,
-      'receive',
-      Math.min(chunk, answer.chunk),
-      Math.max(1, answer.lanes.length),
-    );
-    try {
-      transfer.startTarget(place(answer.roots), existing);
-      this.#send({ type: 'accept', transfer: id });
-      await this.#openLanes(transfer, answer.lanes);
-    } catch (error) {
-      await transfer.cancel(typed(error));
-      throw error;
-    }
-    return await this.#follow(transfer, request);
+    const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, answer.chunk) };
+    const transfer = this.#transfers.begin({ ...agreed, lanes: Math.max(1, answer.lanes.length) });
+    await this.#receive(transfer, () => place(answer.roots), existing, answer.lanes);
+    return await this.#transfers.follow(transfer, request);
   }
 
   /** Writes to a path of the peer. */
@@ -180,20 +165,25 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     options: { readonly existing: ExistingPolicy; readonly durable: boolean },
     request: TransferRequest,
   ): Promise<Receipt> {
-    const id = newTransferId();
-    const { chunk, lanes } = request;
-    const ask: Outgoing = { type: 'put', transfer: id, target, roots: [...roots], lanes, chunk, ...options };
-    const answer = await this.#ask(ask, id, request.signal);
+    const { id = newTransferId(), lanes, limit, continues, signal } = request;
+    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const names = [...roots];
+    const ask: Outgoing = {
+      type: 'put',
+      transfer: id,
+      target,
+      roots: names,
+      lanes,
+      chunk,
+      continues,
+      ...options,
+    };
+    const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-    const transfer = this.#begin(id, 'send', chunk, lanes);
+    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
     transfer.startSource(specs);
-    try {
-      await this.#openLanes(transfer, answer.lanes ?? []);
-    } catch (error) {
-      await transfer.cancel(typed(error));
-      throw error;
-    }
-    return await this.#follow(transfer, request);
+    await this.#transfers.openLanes(transfer, answer.lanes ?? []);
+    return await this.#transfers.follow(transfer, request);
   }
 
   /** Offers something to the peer and sends it once it is accepted. The listener's side. */
@@ -202,18 +192,23 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     roots: readonly OfferedRoot[],
     request: TransferRequest,
   ): Promise<Receipt> {
-    const id = newTransferId();
-    const { chunk, lanes } = request;
-    const transfer = this.#begin(id, 'send', chunk, lanes);
-    const granted = this.#grants.grant(id, lanes);
-    const followed = this.#follow(transfer, request);
+    const { id = newTransferId(), lanes, limit, continues, signal } = request;
+    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    const granted = this.#transfers.grant(id, lanes);
+    const followed = this.#transfers.follow(transfer, request);
+    // It is looked at below, whatever happens in between.
     followed.catch(() => {});
     try {
-      const answer = await this.#ask(
-        { type: 'offer', transfer: id, roots: [...roots], lanes: granted, chunk },
-        id,
-        request.signal,
-      );
+      const ask: Outgoing = {
+        type: 'offer',
+        transfer: id,
+        roots: [...roots],
+        lanes: granted,
+        chunk,
+        continues,
+      };
+      const answer = await this.#transfers.ask(id, ask, signal);
       if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
       transfer.startSource(specs);
     } catch (error) {
@@ -224,24 +219,14 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   /** Which transfer a lane number was granted for; each number is good once. */
   claimLane(number: number): TransferEnd | undefined {
-    const id = this.#grants.claim(number);
-    return id === undefined ? undefined : this.#transfers.get(id);
-  }
-
-  /** A lane that the dialler opened has been proven. */
-  laneOpened(transfer: TransferEnd, socket: TLSSocket, number: number): void {
-    transfer.addLane(socket, number);
+    return this.#transfers.claim(number);
   }
 
   /** Ends the session. Transfers end with it; the peer is told why. */
   async close(reason: LocalstreamError = errorOf('CLOSED')): Promise<void> {
-    const transfers = this.transfers;
+    const { transfers } = this;
     if (!this.#over) {
-      try {
-        this.#send({ type: 'bye', flag: flagNumber(flagOfError(reason)) });
-      } catch {
-        // It is gone already.
-      }
+      this.#sendQuietly({ type: 'bye', flag: flagNumber(flagOfError(reason)) });
       this.#options.channel.fail(reason);
     }
     await Promise.allSettled(transfers.map((transfer) => transfer.receipt));
@@ -249,87 +234,6 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   #send(message: Outgoing): void {
     this.#options.channel.send(message);
-  }
-
-  #begin(id: string, direction: 'send' | 'receive', chunk: number, lanes: number): TransferEnd {
-    if (this.#over) throw errorOf('CLOSED');
-    if (this.#transfers.size >= MAX_TRANSFERS)
-      throw errorOf('BUSY', 'too many transfers run in this session');
-    if (this.#transfers.has(id)) throw errorOf('BAD_MESSAGE', 'a transfer of that number runs');
-    const { identity, peer, peerKey, pool, maxRecords, receiptFiles } = this.#options;
-    const transfer = new TransferEnd(
-      {
-        identity,
-        peer,
-        peerKey,
-        pool,
-        maxRecords,
-        receiptFiles,
-        send: (message) => this.#send(message),
-        moreLanes: (worn) => this.#replaceLane(worn),
-        settled: (of, outcomes) => this.emit('settled', of, outcomes),
-      },
-      { id, direction, chunk, lanes },
-    );
-    this.#transfers.set(id, transfer);
-    this.emit('transfer', transfer);
-    const over = (result: Receipt | LocalstreamError) => {
-      this.#transfers.delete(id);
-      this.#grants.forget(id);
-      this.emit('over', transfer, result);
-    };
-    transfer.receipt.then(over, (error: unknown) => over(typed(error)));
-    return transfer;
-  }
-
-  /** Waits for the end, tells of progress on the way, cancels on demand. */
-  async #follow(transfer: TransferEnd, request: Omit<TransferRequest, 'chunk' | 'lanes'>): Promise<Receipt> {
-    const { signal, onProgress } = request;
-    const cancel = () => void transfer.cancel(cancelled(signal));
-    const timer = onProgress && setInterval(() => onProgress(transfer.progress()), PROGRESS_EVERY);
-    signal?.addEventListener('abort', cancel, { once: true });
-    if (signal?.aborted) cancel();
-    try {
-      const receipt = await transfer.receipt;
-      onProgress?.(transfer.progress());
-      return receipt;
-    } finally {
-      clearInterval(timer);
-      signal?.removeEventListener('abort', cancel);
-    }
-  }
-
-  /** Asks the peer for a transfer and waits for its word. */
-  async #ask(message: Outgoing, id: string, signal?: AbortSignal): Promise<SessionMessage> {
-    if (signal?.aborted) throw cancelled(signal);
-    const { promise, resolve, reject } = Promise.withResolvers<SessionMessage>();
-    if (this.#over) throw errorOf('CLOSED');
-    this.#asked.set(id, { resolve, reject });
-    const abort = () => {
-      this.#sendQuietly({ type: 'cancel', transfer: id, flag: flagNumber('CANCELLED') });
-      reject(cancelled(signal));
-    };
-    signal?.addEventListener('abort', abort, { once: true });
-    try {
-      this.#send(message);
-      return await promise;
-    } finally {
-      this.#asked.delete(id);
-      signal?.removeEventListener('abort', abort);
-    }
-  }
-
-  async #openLanes(transfer: TransferEnd, numbers: readonly number[]): Promise<void> {
-    const { openLane } = this.#options;
-    if (!openLane) throw errorOf('BAD_MESSAGE', 'only the dialler opens lanes');
-    if (numbers.length === 0) throw errorOf('BAD_MESSAGE', 'no lane was granted');
-    await Promise.all(numbers.map(async (number) => transfer.addLane(await openLane(number), number)));
-  }
-
-  /** A lane has carried its share: the dialler asks for another one, the old one ends when that stands. */
-  #replaceLane(transfer: TransferEnd): void {
-    if (!this.#options.openLane) return;
-    this.#sendQuietly({ type: 'lanes', transfer: transfer.id, lanes: 1 });
   }
 
   #sendQuietly(message: Outgoing): void {
@@ -340,18 +244,38 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     }
   }
 
+  async #receive(
+    transfer: TransferEnd,
+    place: () => TargetPlace,
+    existing: ExistingPolicy,
+    lanes: readonly number[],
+  ): Promise<void> {
+    try {
+      transfer.startTarget(place(), existing);
+      this.#send({ type: 'accept', transfer: transfer.id });
+    } catch (error) {
+      await transfer.cancel(typed(error));
+      throw error;
+    }
+    await this.#transfers.openLanes(transfer, lanes);
+  }
+
+  /** Says now and then that it is there, measures the round trip, and notices when the other side is gone. */
   #keepAlive(): void {
-    const { interval, silence } = this.#options.keepAlive;
-    let count = 0;
-    this.#ping = setInterval(() => {
-      const quiet = performance.now() - this.#options.channel.lastHeard;
-      if (quiet > silence) {
-        this.#options.channel.fail(errorOf('LOST', `nothing was heard for ${Math.round(quiet / 1000)} s`));
+    const { keepAlive, channel } = this.#options;
+    const ping = { timer: setInterval(() => beat(), keepAlive.interval).unref(), number: 0, sentAt: 0 };
+    this.#ping = ping;
+    const beat = () => {
+      const quiet = performance.now() - channel.lastHeard;
+      if (quiet > keepAlive.silence) {
+        channel.fail(errorOf('LOST', `nothing was heard for ${Math.round(quiet / 1000)} s`));
         return;
       }
-      this.#sendQuietly({ type: 'ping', request: count });
-      count = (count + 1) % 2 ** 31;
-    }, interval).unref();
+      ping.number = (ping.number + 1) % 2 ** 31;
+      ping.sentAt = performance.now();
+      this.#sendQuietly({ type: 'ping', request: ping.number });
+    };
+    beat();
   }
 
   async #run(): Promise<void> {
@@ -371,6 +295,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#send({ type: 'pong', request: message.request });
         return;
       case 'pong':
+        if (message.request === this.#ping?.number) this.roundTrip = performance.now() - this.#ping.sentAt;
         return;
       case 'list':
       case 'listing':
@@ -379,28 +304,30 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#listings.take(message);
         return;
       case 'get':
-        this.#serve(message.transfer, () => this.#serveGet(message));
+        this.#serve(message, () => this.#serveGet(message));
         return;
       case 'put':
-        this.#serve(message.transfer, () => this.#servePut(message));
+        this.#serve(message, () => this.#servePut(message));
         return;
       case 'offer':
-        this.#takeOffer(message);
+        if (!this.#transfers.answer(message)) this.#takeOffer(message);
         return;
       case 'accept':
-        this.#takeAccept(message);
+        // Nobody waits for it when it was cancelled here while it was on its way.
+        this.#transfers.answer(message);
         return;
       case 'refuse':
-        this.#asked.get(message.transfer)?.reject(errorFromPeer(message.flag, message.detail));
+        this.#transfers.refused(message);
         return;
       case 'lanes':
-        this.#grantLanes(message);
+        this.#transfers.grantMore(message);
         return;
       case 'granted':
-        void this.#takeGrants(message);
+        this.#transfers.granted(message);
         return;
       case 'cancel':
-        this.#takeCancel(message);
+        this.#withdraw(message.transfer);
+        this.#transfers.cancelled(message);
         return;
       case 'receipt':
         this.#transfers.get(message.transfer)?.takeReceipt(message);
@@ -414,66 +341,69 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   }
 
   /** Answers a request; what it fails with is told to the peer and ends nothing else. */
-  #serve(transfer: string, run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      const reason = typed(error);
-      if (reason.code === 'BAD_MESSAGE') throw reason;
-      const detail = reason.code === 'INTERNAL' ? undefined : reason.message.slice(0, 500);
-      this.#send({ type: 'refuse', transfer, flag: flagNumber(flagOfError(reason)), detail });
-      this.emit('refused', reason);
-    }
+  #serve(message: MessageOf<'get'> | MessageOf<'put'>, run: () => void): void {
+    const { supersede } = this.#options.handlers;
+    const answer = () => {
+      try {
+        if (!this.#over) run();
+      } catch (error) {
+        this.#refuse(message.transfer, typed(error));
+      }
+    };
+    if (message.continues === undefined || !supersede) answer();
+    else void supersede(message.continues).then(answer);
+  }
+
+  #refuse(transfer: string, reason: LocalstreamError): void {
+    const detail = reason.code === 'INTERNAL' ? undefined : reason.message.slice(0, 500);
+    this.#sendQuietly({ type: 'refuse', transfer, flag: flagNumber(flagOfError(reason)), detail });
+    this.emit('refused', reason);
   }
 
   #serveGet(message: MessageOf<'get'>): void {
     const { get } = this.#options.handlers;
     if (!get) throw errorOf('NOT_SUPPORTED');
+    const { transfer: id, lanes, limit } = message;
+    const chunk = pacedChunk(message.chunk, MIN_CHUNK, limit);
     const { roots, specs } = get(message);
-    const transfer = this.#begin(message.transfer, 'send', message.chunk, message.lanes);
-    const lanes = this.#grants.grant(message.transfer, message.lanes);
-    this.#asked.set(message.transfer, {
-      resolve: () => {
-        this.#asked.delete(message.transfer);
-        transfer.startSource(specs);
-      },
-      reject: (error) => void transfer.cancel(error),
-    });
-    this.#send({ type: 'offer', transfer: message.transfer, roots, lanes, chunk: message.chunk });
+    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    this.#transfers.expect(
+      id,
+      () => transfer.startSource(specs),
+      (error) => void transfer.cancel(error),
+    );
+    this.#send({ type: 'offer', transfer: id, roots, lanes: this.#transfers.grant(id, lanes), chunk });
   }
 
   #servePut(message: MessageOf<'put'>): void {
     const { put } = this.#options.handlers;
     if (!put) throw errorOf('NOT_SUPPORTED');
+    const { transfer: id, lanes, chunk, existing } = message;
     const place = put(message);
-    const transfer = this.#begin(message.transfer, 'receive', message.chunk, message.lanes);
-    const lanes = this.#grants.grant(message.transfer, message.lanes);
-    transfer.startTarget(place, message.existing);
-    this.#send({ type: 'accept', transfer: message.transfer, lanes });
+    const transfer = this.#transfers.begin({ id, direction: 'receive', chunk, lanes });
+    transfer.startTarget(place, existing);
+    this.#send({ type: 'accept', transfer: id, lanes: this.#transfers.grant(id, lanes) });
   }
 
   #takeOffer(message: MessageOf<'offer'>): void {
-    const asked = this.#asked.get(message.transfer);
-    if (asked) {
-      asked.resolve(message);
-      return;
-    }
     const { offer } = this.#options.handlers;
+    const { transfer: id, roots, continues } = message;
     if (!offer || !this.#options.openLane || this.#offered.size >= MAX_TRANSFERS) {
-      this.#send({ type: 'refuse', transfer: message.transfer, flag: flagNumber('NOT_SUPPORTED') });
+      this.#send({ type: 'refuse', transfer: id, flag: flagNumber('NOT_SUPPORTED') });
       return;
     }
-    if (this.#offered.has(message.transfer)) throw errorOf('BAD_MESSAGE', 'an offer came twice');
+    if (this.#offered.has(id)) throw errorOf('BAD_MESSAGE', 'an offer came twice');
     const withdrawn = new AbortController();
-    this.#offered.set(message.transfer, withdrawn);
+    this.#offered.set(id, withdrawn);
     offer({
-      id: message.transfer,
-      roots: message.roots,
+      id,
+      roots,
+      continues,
       signal: withdrawn.signal,
       accept: (place, existing, request) => this.#acceptOffer(message, place, existing, request),
       refuse: (flag) => {
-        if (!this.#offered.delete(message.transfer)) return;
-        this.#sendQuietly({ type: 'refuse', transfer: message.transfer, flag: flagNumber(flag) });
+        if (this.#offered.delete(id))
+          this.#sendQuietly({ type: 'refuse', transfer: id, flag: flagNumber(flag) });
       },
     });
   }
@@ -484,79 +414,30 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     existing: ExistingPolicy,
     request: Omit<TransferRequest, 'chunk'>,
   ): Promise<Receipt> {
-    if (!this.#offered.delete(message.transfer)) throw errorOf('CLOSED', 'the offer was withdrawn');
-    const transfer = this.#begin(
-      message.transfer,
-      'receive',
-      message.chunk,
-      Math.max(1, message.lanes.length),
-    );
-    try {
-      transfer.startTarget(place, existing);
-      this.#send({ type: 'accept', transfer: message.transfer });
-      await this.#openLanes(transfer, message.lanes);
-    } catch (error) {
-      await transfer.cancel(typed(error));
-      throw error;
-    }
-    return await this.#follow(transfer, request);
+    const { transfer: id, lanes, chunk } = message;
+    if (!this.#offered.delete(id)) throw errorOf('CLOSED', 'the offer was withdrawn');
+    const transfer = this.#transfers.begin({
+      id,
+      direction: 'receive',
+      chunk,
+      lanes: Math.max(1, lanes.length),
+    });
+    await this.#receive(transfer, () => place, existing, lanes);
+    return await this.#transfers.follow(transfer, request);
   }
 
-  #takeAccept(message: MessageOf<'accept'>): void {
-    const asked = this.#asked.get(message.transfer);
-    if (asked) asked.resolve(message);
-    // Otherwise it was cancelled here while the answer was on its way.
-  }
-
-  #grantLanes(message: MessageOf<'lanes'>): void {
-    if (this.#options.openLane) throw errorOf('BAD_MESSAGE', 'the listener asked for lanes');
-    const transfer = this.#transfers.get(message.transfer);
-    // It ended while the question was on its way.
-    if (!transfer) return;
-    const lanes = this.#grants.grant(message.transfer, Math.min(message.lanes, MAX_LANES));
-    this.#send({ type: 'granted', transfer: message.transfer, lanes });
-  }
-
-  async #takeGrants(message: MessageOf<'granted'>): Promise<void> {
-    const transfer = this.#transfers.get(message.transfer);
-    if (!transfer) return;
-    try {
-      await this.#openLanes(transfer, message.lanes);
-    } catch (error) {
-      await transfer.cancel(typed(error));
-    }
-  }
-
-  #takeCancel(message: MessageOf<'cancel'>): void {
-    const offer = this.#offered.get(message.transfer);
-    this.#offered.delete(message.transfer);
+  #withdraw(id: string): void {
+    const offer = this.#offered.get(id);
+    this.#offered.delete(id);
     offer?.abort(errorOf('CLOSED', 'the offer was withdrawn'));
-    this.#asked.get(message.transfer)?.reject(errorFromPeer(message.flag, message.detail));
-    this.#transfers.get(message.transfer)?.takeCancel(message);
   }
 
   #end(reason: LocalstreamError): void {
     this.#over = true;
-    clearInterval(this.#ping);
-    for (const asked of this.#asked.values()) asked.reject(reason);
+    clearInterval(this.#ping?.timer);
     for (const offer of this.#offered.values()) offer.abort(reason);
     this.#offered.clear();
     this.#listings.end(reason);
-    for (const transfer of this.transfers) transfer.lost(reason);
+    this.#transfers.end(reason);
   }
-}
-
-function newTransferId(): string {
-  return randomBytes(16).toString('hex');
-}
-
-function typed(error: unknown): LocalstreamError {
-  return error instanceof LocalstreamError
-    ? error
-    : errorOf('INTERNAL', 'something failed', { cause: error });
-}
-
-function cancelled(signal: AbortSignal | undefined): LocalstreamError {
-  const reason: unknown = signal?.reason;
-  return reason instanceof LocalstreamError ? reason : errorOf('CANCELLED', 'cancelled', { cause: reason });
 }

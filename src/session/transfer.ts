@@ -10,6 +10,7 @@ import { signReceipt, verifyReceipt } from '../crypto/receipt.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { LaneGroup } from '../net/lane-group.ts';
 import type { Slot } from '../net/lane-socket.ts';
+import { type LimitedFlow, Limiter } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
@@ -39,6 +40,8 @@ export interface TransferHost {
   readonly peer: PeerInfo;
   readonly peerKey: KeyObject;
   readonly pool: WorkerPool;
+  /** The bound of the whole process on what is sent. */
+  readonly limiter: Limiter | undefined;
   readonly maxRecords: number;
   readonly receiptFiles: number;
   send(message: Outgoing): void;
@@ -46,6 +49,15 @@ export interface TransferHost {
   moreLanes(transfer: TransferEnd): void;
   /** Told of everything that is settled, for the stored receipt. */
   settled(transfer: TransferEnd, outcomes: FileOutcome[]): void;
+}
+
+export interface TransferOptions {
+  readonly id: string;
+  readonly direction: Direction;
+  readonly chunk: number;
+  readonly lanes: number;
+  /** Bytes a second that are sent. */
+  readonly limit?: number | undefined;
 }
 
 type Phase = Progress['phase'] | 'over';
@@ -74,10 +86,7 @@ export class TransferEnd {
   #failure: LocalstreamError | undefined;
   #patience: NodeJS.Timeout | undefined;
 
-  constructor(
-    host: TransferHost,
-    options: { id: string; direction: Direction; chunk: number; lanes: number },
-  ) {
+  constructor(host: TransferHost, options: TransferOptions) {
     this.#host = host;
     this.id = options.id;
     this.direction = options.direction;
@@ -90,8 +99,9 @@ export class TransferEnd {
     this.#counters = new SharedCounters(this.#plan);
     this.#outcomes = new Outcomes(host.receiptFiles);
     const limit = maxPayload(options.chunk);
+    const slots = this.#incomingSlots(options.lanes);
     this.#lanes = new LaneGroup(
-      { limit, slots: this.#incomingSlots(options.lanes), maxRecords: host.maxRecords },
+      { limit, slots, maxRecords: host.maxRecords, pace: this.#pace(options.limit) },
       {
         frame: (slot) => this.#takeFrame(slot),
         worn: () => host.moreLanes(this),
@@ -200,6 +210,13 @@ export class TransferEnd {
         LANE_PATIENCE,
       ).unref();
     return this.#line;
+  }
+
+  /** What bounds the bytes that leave here: its own limit, then that of the process. Answers are not held back. */
+  #pace(limit: number | undefined): LimitedFlow[] {
+    if (this.direction === 'receive') return [];
+    const own = limit === undefined ? undefined : new Limiter(limit);
+    return [own, this.#host.limiter].flatMap((limiter) => limiter?.flow() ?? []);
   }
 
   /** A sender takes answers into small private slots, a receiver takes files into the memory that its worker sees. */

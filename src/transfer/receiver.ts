@@ -88,6 +88,8 @@ export interface BasisFile {
 export interface TargetStore<Folder> {
   /** Where an offered root goes: the folder and the name there. Undefined: it was not asked for. */
   root(name: SafeName): { readonly folder: Folder; readonly name: SafeName } | undefined;
+  /** The name that an earlier part of this transfer gave to a file whose own was taken. */
+  renamed(path: string): SafeName | undefined;
   /** Makes or enters a folder. */
   enter(parent: Folder, name: SafeName): { readonly folder: Folder; readonly created: boolean };
   /** Closes a folder and, where `attributes` are given, sets them. */
@@ -466,6 +468,11 @@ export class Receiver<Folder> {
       settle.push(() => this.#settle(live, outcome, 'OK', NO_DIGEST, ''));
       return { code: ANSWER.skip };
     }
+    const earlier = live.entry.kind === ENTRY.file ? this.#store.renamed(live.path) : undefined;
+    if (earlier !== undefined && this.#isThere(live, folder, earlier)) {
+      live.place = 'rename';
+      return this.#describe(live, folder, earlier, live.entry.size, true, settle);
+    }
     if (this.#options.blind) live.place = 'rename';
     const present = this.#options.blind ? undefined : this.#store.present(folder, name);
     if (live.entry.kind === ENTRY.link) {
@@ -473,6 +480,11 @@ export class Receiver<Folder> {
       return { code: ANSWER.skip };
     }
     return this.#answerFile(live, folder, name, present, settle);
+  }
+
+  #isThere(live: LiveEntry<Folder>, folder: Folder, name: SafeName): boolean {
+    const present = this.#store.present(folder, name);
+    return present?.kind === 'file' && present.size === live.entry.size;
   }
 
   #answerLink(

@@ -23,6 +23,8 @@ export interface TargetPlace {
   readonly reserve: number;
   /** A drop-box: see ReceiverOptions. */
   readonly blind: boolean;
+  /** Names that an earlier part of the same transfer gave in place of taken ones, by path. */
+  readonly renamed: readonly (readonly [path: string, name: string])[];
   /** In this folder (a user's home) no name that begins with a dot is written. */
   readonly protectedFolder: string | undefined;
 }
@@ -49,6 +51,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   readonly #place: TargetPlace;
   readonly #top: TargetFolder;
   readonly #names: ReadonlyMap<string, SafeName>;
+  readonly #renamed: ReadonlyMap<string, SafeName>;
   readonly #folds: boolean;
   readonly #protected: { readonly device: bigint; readonly inode: bigint } | undefined;
   /** Open folders, the one used longest ago first. */
@@ -58,6 +61,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   constructor(place: TargetPlace) {
     this.#place = place;
     this.#names = new Map(place.names.map(([offered, name]) => [offered, checkName(name)]));
+    this.#renamed = new Map(place.renamed.map(([path, name]) => [path, checkName(name)]));
     let folder = Folder.open(place.folder);
     for (const name of checkPath(place.below)) {
       using outer = folder;
@@ -72,6 +76,10 @@ export class TargetTree implements TargetStore<TargetFolder> {
   root(name: SafeName): { folder: TargetFolder; name: SafeName } | undefined {
     const here = this.#names.get(name);
     return here === undefined ? undefined : { folder: this.#top, name: here };
+  }
+
+  renamed(path: string): SafeName | undefined {
+    return this.#renamed.get(path);
   }
 
   enter(parent: TargetFolder, name: SafeName): { folder: TargetFolder; created: boolean } {

@@ -1,0 +1,178 @@
+/** The connection of a session, and another one in its place when it breaks: same server, same key, nothing asked again. */
+import type { Fingerprint } from '../crypto/fingerprint.ts';
+import type { Identity } from '../crypto/identity.ts';
+import { errorOf, type LocalstreamError } from '../errors.ts';
+import type { Limiter } from '../net/limiter.ts';
+import { Connection, type ConnectionHandlers } from '../session/connection.ts';
+import { type Decide, introduce, type TrustQuestion } from '../session/introduce.ts';
+import type { Recorder } from '../session/recorder.ts';
+import type { PeerInfo } from '../session/report.ts';
+import type { Settings } from '../settings.ts';
+import type { TrustStore } from '../store/trust-store.ts';
+import type { WorkerPool } from '../transfer/pool.ts';
+import { type Address, type Dialled, dial, dialLane } from './dial.ts';
+import { ServerTrust } from './trust-server.ts';
+
+/** What a session works with. */
+export interface SessionHost {
+  readonly identity: Identity;
+  readonly name: string;
+  readonly settings: Settings;
+  readonly trust: TrustStore;
+  readonly pool: WorkerPool;
+  readonly limiter: Limiter | undefined;
+  readonly recorder: Recorder;
+}
+
+export interface ConnectOptions {
+  readonly host: string;
+  /** The setting `port` by default. */
+  readonly port?: number;
+  /** The key that the server must have; it is pinned. */
+  readonly fingerprint?: Fingerprint;
+  /** Pins an unknown key unseen. It stays unverified: nobody has compared anything. */
+  readonly acceptNew?: boolean;
+  /** Asked about an unknown key. Absent, with neither of the above: it is refused. */
+  readonly decide?: Decide;
+  readonly signal?: AbortSignal;
+  /** The server's operator is being asked; the check number can be compared meanwhile. */
+  readonly onWaiting?: (question: TrustQuestion) => void;
+}
+
+/** Who decides about the server's key, and what is known of it afterwards. */
+interface KeyCheck {
+  readonly asks: boolean;
+  readonly name: string | undefined;
+  readonly trusted: boolean;
+  check(fingerprint: Fingerprint): Promise<void>;
+  decide(question: TrustQuestion, signal: AbortSignal): Promise<void>;
+}
+
+export class Link {
+  readonly #host: SessionHost;
+  readonly #address: Address;
+  readonly #handlers: ConnectionHandlers;
+  /** Of the first connection, without the milliseconds of its handshake. */
+  readonly roundTrip: number;
+  connection: Connection;
+
+  private constructor(host: SessionHost, address: Address, handlers: ConnectionHandlers, opened: Opened) {
+    this.#host = host;
+    this.#address = address;
+    this.#handlers = handlers;
+    this.connection = opened.connection;
+    this.roundTrip = opened.roundTrip;
+  }
+
+  /** Connects for the first time: see {@link Session.connect}. */
+  static async open(host: SessionHost, options: ConnectOptions, handlers: ConnectionHandlers): Promise<Link> {
+    const { trust, settings } = host;
+    const address = { host: options.host, port: options.port ?? settings.port };
+    const { fingerprint, acceptNew, decide } = options;
+    const check = new ServerTrust({ trust, address, fingerprint, acceptNew, decide });
+    const opened = await open(host, address, check, handlers, options);
+    return new Link(host, address, handlers, opened);
+  }
+
+  /** Connects again. Only the key that was there before will do, whatever was asked about it then. */
+  async reopen(signal?: AbortSignal): Promise<void> {
+    const { fingerprint, name, trusted } = this.connection.peer;
+    const check: KeyCheck = {
+      asks: false,
+      name,
+      trusted,
+      check: async (found) => {
+        if (found !== fingerprint)
+          throw errorOf('KEY_CHANGED', `another key answers now: ${found}, before it was ${fingerprint}`);
+      },
+      decide: async () => {},
+    };
+    const opened = await open(this.#host, this.#address, check, this.#handlers, signal ? { signal } : {});
+    this.connection = opened.connection;
+  }
+}
+
+interface Opened {
+  readonly connection: Connection;
+  readonly roundTrip: number;
+}
+
+async function open(
+  host: SessionHost,
+  address: Address,
+  check: KeyCheck,
+  handlers: ConnectionHandlers,
+  options: Pick<ConnectOptions, 'signal' | 'onWaiting'>,
+): Promise<Opened> {
+  const { identity, settings } = host;
+  const { signal } = options;
+  const patience = settings.handshakeTimeout;
+  const checkKey = (fingerprint: Fingerprint) => check.check(fingerprint);
+  const dialled = await dial({ ...address, identity, patience, signal, checkKey });
+  const { channel, keys, server, remote } = dialled;
+  const { fingerprint, key, group, cipher } = server;
+  const claimed = await letEachOtherIn(host, dialled, check, options);
+  const peer: PeerInfo = {
+    id: keys.id.toString('hex'),
+    name: check.name ?? claimed,
+    trusted: check.trusted,
+    fingerprint,
+    address: remote.host,
+    port: remote.port,
+    group,
+    cipher,
+    since: new Date(),
+  };
+  const connection = new Connection({
+    channel,
+    keys,
+    identity,
+    peer,
+    peerKey: key,
+    pool: host.pool,
+    limiter: host.limiter,
+    maxRecords: settings.lane.maxRecords,
+    receiptFiles: settings.receiptFiles,
+    keepAlive: settings.keepAlive,
+    handlers,
+    openLane: (number) => dialLane(remote, fingerprint, keys, number, patience),
+  });
+  host.recorder.follow(connection, 'client');
+  return { connection, roundTrip: dialled.roundTrip };
+}
+
+async function letEachOtherIn(
+  host: SessionHost,
+  dialled: Dialled,
+  check: KeyCheck,
+  options: Pick<ConnectOptions, 'signal' | 'onWaiting'>,
+): Promise<string> {
+  const { channel, keys, server, remote } = dialled;
+  const { signal } = options;
+  const question = (claimedName: string): TrustQuestion => ({
+    role: 'server',
+    claimedName,
+    fingerprint: server.fingerprint,
+    checkNumber: keys.checkNumber,
+    address: remote.host,
+  });
+  const stop = () => channel.fail(errorOf('CANCELLED'));
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    return await introduce({
+      channel,
+      name: host.name,
+      asks: check.asks,
+      patience: host.settings.decisionTimeout,
+      decide: (claimedName, until) => check.decide(question(claimedName), until),
+      onWaiting: (claimedName) => options.onWaiting?.(question(claimedName)),
+    });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** Whether an error means that the connection broke, and not that somebody ended it. */
+export function isBroken(error: LocalstreamError): boolean {
+  return error.code === 'LOST';
+}

@@ -1,0 +1,232 @@
+/** The transfers of one session: those that are asked for, those that run, and the lanes that belong to them. */
+import { randomBytes } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { errorOf, LocalstreamError } from '../errors.ts';
+import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
+import { MAX_LANES, type MessageOf, type Outgoing, type SessionMessage } from '../protocol/messages.ts';
+import { LaneGrants } from './lane-grants.ts';
+import type { FileOutcome, Progress, Receipt } from './report.ts';
+import { TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
+
+/** Transfers that one session may have under way. */
+export const MAX_TRANSFERS = 32;
+/** How often a caller hears of progress, in milliseconds. */
+const PROGRESS_EVERY = 100;
+
+/** What a caller may say of a transfer. */
+export interface TransferRequest {
+  readonly chunk: number;
+  readonly lanes: number;
+  /** Bytes a second. */
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Its number; a new one by default. */
+  readonly id?: string;
+  /** The transfer that broke off and goes on by this one. */
+  readonly continues?: string | undefined;
+}
+
+export interface TransfersOptions {
+  readonly host: Omit<TransferHost, 'send' | 'moreLanes' | 'settled'>;
+  /** The dialler's way to open a lane; absent at the listener. */
+  readonly openLane: ((number: number) => Promise<TLSSocket>) | undefined;
+  send(message: Outgoing): void;
+  begun(transfer: TransferEnd): void;
+  settled(transfer: TransferEnd, outcomes: FileOutcome[]): void;
+  over(transfer: TransferEnd, result: Receipt | LocalstreamError): void;
+}
+
+interface Asked {
+  readonly resolve: (message: SessionMessage) => void;
+  readonly reject: (error: LocalstreamError) => void;
+}
+
+export class Transfers {
+  readonly #options: TransfersOptions;
+  readonly #running = new Map<string, TransferEnd>();
+  readonly #asked = new Map<string, Asked>();
+  readonly #grants = new LaneGrants();
+  #ended: LocalstreamError | undefined;
+
+  constructor(options: TransfersOptions) {
+    this.#options = options;
+  }
+
+  get list(): readonly TransferEnd[] {
+    return [...this.#running.values()];
+  }
+
+  get(id: string): TransferEnd | undefined {
+    return this.#running.get(id);
+  }
+
+  /** Begins a transfer. Throws BUSY when too many run, BAD_MESSAGE when its number is taken, or why the session ended. */
+  begin(options: TransferOptions): TransferEnd {
+    const { id } = options;
+    if (this.#ended) throw this.#ended;
+    if (this.#running.size >= MAX_TRANSFERS) throw errorOf('BUSY', 'too many transfers run in this session');
+    if (this.#running.has(id)) throw errorOf('BAD_MESSAGE', 'a transfer of that number runs');
+    const transfer = new TransferEnd(
+      {
+        ...this.#options.host,
+        send: (message) => this.#options.send(message),
+        moreLanes: (worn) => this.#askForLane(worn),
+        settled: (of, outcomes) => this.#options.settled(of, outcomes),
+      },
+      options,
+    );
+    this.#running.set(id, transfer);
+    this.#options.begun(transfer);
+    const over = (result: Receipt | LocalstreamError) => {
+      this.#running.delete(id);
+      this.#grants.forget(id);
+      this.#options.over(transfer, result);
+    };
+    transfer.receipt.then(over, (error: unknown) => over(typed(error)));
+    return transfer;
+  }
+
+  /** Asks the peer for a transfer and waits for its word. Throws what it answers, CANCELLED, or why the session ended. */
+  async ask(id: string, message: Outgoing, signal?: AbortSignal): Promise<SessionMessage> {
+    if (signal?.aborted) throw cancelled(signal);
+    if (this.#ended) throw this.#ended;
+    const { promise, resolve, reject } = Promise.withResolvers<SessionMessage>();
+    this.#asked.set(id, { resolve, reject });
+    const abort = () => {
+      this.#sendQuietly({ type: 'cancel', transfer: id, flag: flagNumber('CANCELLED') });
+      reject(cancelled(signal));
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      this.#options.send(message);
+      return await promise;
+    } finally {
+      this.#asked.delete(id);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Waits for one word of the peer without sending any: after an offer that answers its request. */
+  expect(id: string, resolve: () => void, reject: (error: LocalstreamError) => void): void {
+    this.#asked.set(id, {
+      resolve: () => {
+        this.#asked.delete(id);
+        resolve();
+      },
+      reject,
+    });
+  }
+
+  /** Hands an answer to whoever waits for it. False: nobody does. */
+  answer(message: MessageOf<'offer'> | MessageOf<'accept'>): boolean {
+    const asked = this.#asked.get(message.transfer);
+    asked?.resolve(message);
+    return asked !== undefined;
+  }
+
+  refused(message: MessageOf<'refuse'>): void {
+    this.#asked.get(message.transfer)?.reject(errorFromPeer(message.flag, message.detail));
+  }
+
+  cancelled(message: MessageOf<'cancel'>): void {
+    this.#asked.get(message.transfer)?.reject(errorFromPeer(message.flag, message.detail));
+    this.#running.get(message.transfer)?.takeCancel(message);
+  }
+
+  /** Waits for the end, tells of progress on the way, cancels on demand. */
+  async follow(
+    transfer: TransferEnd,
+    request: Pick<TransferRequest, 'signal' | 'onProgress'>,
+  ): Promise<Receipt> {
+    const { signal, onProgress } = request;
+    const cancel = () => void transfer.cancel(cancelled(signal));
+    const timer = onProgress && setInterval(() => onProgress(transfer.progress()), PROGRESS_EVERY);
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+    try {
+      const receipt = await transfer.receipt;
+      onProgress?.(transfer.progress());
+      return receipt;
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Opens granted lanes. Throws what the dialling throws; the transfer has been cancelled then. */
+  async openLanes(transfer: TransferEnd, numbers: readonly number[]): Promise<void> {
+    const { openLane } = this.#options;
+    try {
+      if (!openLane) throw errorOf('BAD_MESSAGE', 'only the dialler opens lanes');
+      if (numbers.length === 0) throw errorOf('BAD_MESSAGE', 'no lane was granted');
+      await Promise.all(numbers.map(async (number) => transfer.addLane(await openLane(number), number)));
+    } catch (error) {
+      await transfer.cancel(typed(error));
+      throw error;
+    }
+  }
+
+  /** Numbers for lanes of a transfer: the listener's. */
+  grant(transfer: string, count: number): number[] {
+    return this.#grants.grant(transfer, Math.min(count, MAX_LANES));
+  }
+
+  /** Which transfer a lane number was granted for; each is good once. */
+  claim(number: number): TransferEnd | undefined {
+    const id = this.#grants.claim(number);
+    return id === undefined ? undefined : this.#running.get(id);
+  }
+
+  /** The dialler wants more lanes for a transfer. */
+  grantMore(message: MessageOf<'lanes'>): void {
+    if (this.#options.openLane) throw errorOf('BAD_MESSAGE', 'the listener asked for lanes');
+    // It may have ended while the question was on its way.
+    if (!this.#running.has(message.transfer)) return;
+    const lanes = this.grant(message.transfer, message.lanes);
+    this.#options.send({ type: 'granted', transfer: message.transfer, lanes });
+  }
+
+  granted(message: MessageOf<'granted'>): void {
+    const transfer = this.#running.get(message.transfer);
+    // What went wrong has ended the transfer, which says so to whoever waits for it.
+    if (transfer) this.openLanes(transfer, message.lanes).catch(() => {});
+  }
+
+  /** The session is over, and so is everything in it. */
+  end(reason: LocalstreamError): void {
+    this.#ended = reason;
+    for (const asked of this.#asked.values()) asked.reject(reason);
+    for (const transfer of this.list) transfer.lost(reason);
+  }
+
+  #askForLane(transfer: TransferEnd): void {
+    if (this.#options.openLane) this.#sendQuietly({ type: 'lanes', transfer: transfer.id, lanes: 1 });
+  }
+
+  #sendQuietly(message: Outgoing): void {
+    try {
+      this.#options.send(message);
+    } catch {
+      // The session is over: whoever waits for the answer is told so.
+    }
+  }
+}
+
+/** A number for a new transfer. */
+export function newTransferId(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** An error that everybody may see, of one that nobody foresaw. */
+export function typed(error: unknown): LocalstreamError {
+  return error instanceof LocalstreamError
+    ? error
+    : errorOf('INTERNAL', 'something failed', { cause: error });
+}
+
+/** Why a signal was aborted. */
+export function cancelled(signal: AbortSignal | undefined): LocalstreamError {
+  const reason: unknown = signal?.reason;
+  return reason instanceof LocalstreamError ? reason : errorOf('CANCELLED', 'cancelled', { cause: reason });
+}
