@@ -9,6 +9,7 @@ import { Continuations } from '../session/continuations.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
+import { filterRules } from '../transfer/path-filter.ts';
 import { namedRoots } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { localPlace } from '../transfer/target-place.ts';
@@ -26,6 +27,8 @@ export interface TransferOptions {
   readonly limit?: number;
   /** What becomes of a target that exists and differs; the setting `existing` by default. */
   readonly existing?: ExistingPolicy;
+  /** Lines of a `.gitignore` file: what they match is left out; later ones win, `!` takes back. */
+  readonly exclude?: readonly string[];
   /** The receiver brings everything to the disk before it counts as committed. */
   readonly durable?: boolean;
   /** How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. */
@@ -33,7 +36,10 @@ export interface TransferOptions {
   /** The connection was lost: told before each try. */
   readonly onRetry?: (next: RetryNotice) => void;
 }
-export type PutOptions = TransferOptions;
+export interface PutOptions extends TransferOptions {
+  /** `.gitignore` files in what is sent count too. */
+  readonly gitignore?: boolean;
+}
 export interface ReceiveOptions extends TransferOptions {
   /** Nobody was asked about the names: hidden files are not written into the user's home folder. */
   readonly unattended?: boolean;
@@ -161,8 +167,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   async put(local: readonly string[], remote: string, options: PutOptions = {}): Promise<Receipt> {
     const { roots, specs } = namedRoots(local);
     const how = { existing: this.#existing(options), durable: options.durable ?? false };
+    const rules = filterRules(options.exclude, options.gitignore);
     return await this.#lasting(options, (connection, request) =>
-      connection.put(specs, roots, remote, how, request),
+      connection.put(specs, roots, remote, how, { ...request, rules }),
     );
   }
 
@@ -344,6 +351,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       reserve: this.#settings.freeSpaceReserve,
       protectedFolder: options.unattended ? homedir() : undefined,
       blind: false,
+      rules: filterRules(options.exclude),
       renamed: id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint),
     });
   }

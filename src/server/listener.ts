@@ -21,6 +21,7 @@ import { cancelled, newTransferId, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { ErrorLog } from '../store/error-log.ts';
 import type { TrustStore } from '../store/trust-store.ts';
+import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
@@ -60,6 +61,10 @@ export interface SendOptions {
   /** File bytes in a frame, 1024 to 4194304. */
   readonly chunk?: number;
   readonly lanes?: number;
+  /** Lines of a `.gitignore` file: what they match is left out; later ones win, `!` takes back. */
+  readonly exclude?: readonly string[];
+  /** `.gitignore` files in what is sent count too. */
+  readonly gitignore?: boolean;
   /** Bytes a second at the most. */
   readonly limit?: number;
   /** How long a peer whose connection broke is waited for, in milliseconds; the setting `retryFor` by default. */
@@ -175,12 +180,22 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const distant = (connection.roundTrip ?? 0) > LONG_ROUND_TRIP;
     const lanes = options.lanes ?? settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
     const { limit, signal, onProgress, retryFor = settings.retryFor } = options;
+    const rules = filterRules(options.exclude, options.gitignore);
     let current = connection;
     let continues: string | undefined;
     for (;;) {
       const id = newTransferId();
       try {
-        return await current.offer(specs, roots, { id, continues, chunk, lanes, limit, signal, onProgress });
+        return await current.offer(specs, roots, {
+          id,
+          continues,
+          chunk,
+          lanes,
+          limit,
+          rules,
+          signal,
+          onProgress,
+        });
       } catch (error) {
         const broken = typed(error);
         if (broken.code !== 'LOST' || retryFor === 0 || this.#closing) throw broken;
@@ -344,6 +359,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
             durable: durable ?? false,
             reserve: settings.freeSpaceReserve,
             protectedFolder: undefined,
+            rules: undefined,
             renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
           }),
         supersede: (transfer) => this.#supersede(transfer, peer.fingerprint),

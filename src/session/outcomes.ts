@@ -44,6 +44,8 @@ export class Outcomes {
   add(rows: readonly Settled[]): FileOutcome[] {
     const told: FileOutcome[] = [];
     for (const row of rows) {
+      // Left out on purpose by whoever receives: not part of the transfer.
+      if (row.outcome === OUTCOME.skipped && row.flag === 'OK' && row.note === '') continue;
       const outcome = fileOutcome(row);
       this.entries += 1;
       if (outcome.outcome === 'failed') this.failed += 1;

@@ -14,6 +14,7 @@ import { type LimitedFlow, Limiter } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
+import type { FilterRules } from '../transfer/path-filter.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
@@ -111,9 +112,9 @@ export class TransferEnd {
   }
 
   /** Starts to read and send. */
-  startSource(roots: readonly SourceSpec[]): void {
+  startSource(roots: readonly SourceSpec[], rules?: FilterRules): void {
     const line = this.#open();
-    line.post({ kind: 'source', transfer: line.transfer, plan: this.#plan, chunk: this.chunk, roots });
+    line.post({ kind: 'source', transfer: line.transfer, plan: this.#plan, chunk: this.chunk, roots, rules });
   }
 
   /** Starts to receive and write. */

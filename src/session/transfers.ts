@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
 import { MAX_LANES, type MessageOf, type Outgoing, type SessionMessage } from '../protocol/messages.ts';
+import type { FilterRules } from '../transfer/path-filter.ts';
 import { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
 import { TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
@@ -21,6 +22,8 @@ export interface TransferRequest {
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** What is left out of what is sent from here. */
+  readonly rules?: FilterRules | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
   /** The transfer that broke off and goes on by this one. */

@@ -88,6 +88,8 @@ export interface BasisFile {
 export interface TargetStore<Folder> {
   /** Where an offered root goes: the folder and the name there. Undefined: it was not asked for. */
   root(name: SafeName): { readonly folder: Folder; readonly name: SafeName } | undefined;
+  /** Whether the receiving person wants to leave an entry out. */
+  excludes(path: string, isFolder: boolean): boolean;
   /** The name that an earlier part of this transfer gave to a file whose own was taken. */
   renamed(path: string): SafeName | undefined;
   /** Makes or enters a folder. */
@@ -136,6 +138,8 @@ interface Branch<Folder> {
   readonly folder: Folder | undefined;
   readonly failure: { readonly flag: FlagName; readonly reason: string } | undefined;
   readonly created: boolean;
+  /** Left out by the receiver's own rules, with all that is in it. */
+  readonly excluded: boolean;
   /** Entries below it that are not settled. */
   pending: number;
   closed: { readonly mode: number; readonly mtime: number } | undefined;
@@ -356,6 +360,8 @@ export class Receiver<Folder> {
       if (entry.kind === ENTRY.failed) throw errorOf(flagName(entry.size), decodeReason(entry.extra));
       if (place.error) throw place.error;
       const { failure } = live.branch;
+      if (live.branch.excluded || this.#store.excludes(live.path, entry.kind === ENTRY.folder))
+        return this.#exclude(live, settle);
       if (failure) throw errorOf(failure.flag, failure.reason);
       if (live.name === undefined || live.branch.folder === undefined) throw errorOf('BAD_NAME');
       if (this.#store.protects(live.branch.folder, live.name))
@@ -368,6 +374,13 @@ export class Receiver<Folder> {
       );
       return { code: ANSWER.skip };
     }
+  }
+
+  /** Left out without a word: whoever asked for it knows. */
+  #exclude(live: LiveEntry<Folder>, settle: (() => void)[]): Answer {
+    if (live.entry.kind === ENTRY.folder) this.#descend(live, undefined, false, undefined, true);
+    settle.push(() => this.#settle(live, OUTCOME.skipped, 'OK', NO_DIGEST, ''));
+    return { code: ANSWER.skip };
   }
 
   /** Finds the place of the next entry: below the open folder or, at the top, where its root was mapped to. */
@@ -388,7 +401,7 @@ export class Receiver<Folder> {
       }
     }
     const outside = (error: unknown) => ({
-      branch: this.#branch(undefined, spelled as SafeName, '', 0, undefined, false, undefined),
+      branch: this.#branch({ name: spelled as SafeName, folder: undefined }),
       name: undefined,
       path: spelled,
       error,
@@ -399,7 +412,7 @@ export class Receiver<Folder> {
       // Not asked for, or a second time under the same name: the source breaks its own offer.
       if (!root) throw errorOf('BAD_MESSAGE', 'the source sent what it did not offer');
       this.#roots.add(checked);
-      const branch = this.#branch(undefined, checked, '', 0, root.folder, false, undefined);
+      const branch = this.#branch({ name: checked, folder: root.folder });
       return { branch, name: root.name, path: spelled };
     } catch (error) {
       if (error instanceof LocalstreamError && error.code === 'BAD_MESSAGE') throw error;
@@ -407,27 +420,40 @@ export class Receiver<Folder> {
     }
   }
 
-  #branch(
-    parent: Branch<Folder> | undefined,
-    name: SafeName,
-    path: string,
-    depth: number,
-    folder: Folder | undefined,
-    created: boolean,
-    failure: Branch<Folder>['failure'],
-    attributes = { mode: 0, mtime: 0 },
-  ): Branch<Folder> {
-    return { parent, name, path, depth, folder, failure, created, pending: 0, closed: undefined, attributes };
+  #branch(own: Pick<Branch<Folder>, 'name' | 'folder'> & Partial<Branch<Folder>>): Branch<Folder> {
+    return {
+      parent: undefined,
+      path: '',
+      depth: 0,
+      failure: undefined,
+      created: false,
+      excluded: false,
+      attributes: { mode: 0, mtime: 0 },
+      ...own,
+      pending: 0,
+      closed: undefined,
+    };
   }
 
-  #descend(live: LiveEntry<Folder>, folder: Folder | undefined, created: boolean, error?: unknown): void {
-    const failure = folder === undefined ? { flag: flagOfError(error), reason: reasonOf(error) } : undefined;
+  #descend(
+    live: LiveEntry<Folder>,
+    folder: Folder | undefined,
+    created: boolean,
+    error?: unknown,
+    excluded = false,
+  ): void {
+    const failed = folder === undefined && !excluded;
     const { mode, mtime } = live.entry;
-    const name = live.name ?? ('' as SafeName);
-    const depth = live.branch.depth + 1;
-    const branch = this.#branch(live.branch, name, live.path, depth, folder, created, failure, {
-      mode,
-      mtime,
+    const branch = this.#branch({
+      parent: live.branch,
+      name: live.name ?? ('' as SafeName),
+      path: live.path,
+      depth: live.branch.depth + 1,
+      folder,
+      created,
+      excluded,
+      failure: failed ? { flag: flagOfError(error), reason: reasonOf(error) } : undefined,
+      attributes: { mode, mtime },
     });
     // The folder itself stays pending at its parent until it is left and all in it is settled.
     live.branch.pending += 1;

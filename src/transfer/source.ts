@@ -6,6 +6,7 @@ import { MAX_PATHS, type OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
+import { type FilterRules, PathFilter } from './path-filter.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
 import { SourceRoot } from './source-root.ts';
 import { type WalkEntry, walk } from './walk.ts';
@@ -67,10 +68,13 @@ export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; sp
 }
 
 /** Opens the roots for a sender. A root that has gone meanwhile fails by name, the others are sent. */
-export function openSourceTree(specs: readonly SourceSpec[]): SourceTree<SourceHandle> & Disposable {
+export function openSourceTree(
+  specs: readonly SourceSpec[],
+  rules: FilterRules | undefined,
+): SourceTree<SourceHandle> & Disposable {
   const open = new Set<SourceRoot>();
   function* walkAll(): Generator<SourceEntry<SourceHandle>> {
-    for (const spec of specs) yield* walkRoot(spec, open);
+    for (const spec of specs) yield* walkRoot(spec, open, rules && new PathFilter(rules));
   }
   return {
     walk: walkAll,
@@ -87,7 +91,11 @@ export function openSourceTree(specs: readonly SourceSpec[]): SourceTree<SourceH
   };
 }
 
-function* walkRoot(spec: SourceSpec, open: Set<SourceRoot>): Generator<SourceEntry<SourceHandle>> {
+function* walkRoot(
+  spec: SourceSpec,
+  open: Set<SourceRoot>,
+  filter: PathFilter | undefined,
+): Generator<SourceEntry<SourceHandle>> {
   let root: SourceRoot;
   try {
     root = openRoot(spec);
@@ -100,7 +108,7 @@ function* walkRoot(spec: SourceSpec, open: Set<SourceRoot>): Generator<SourceEnt
   }
   open.add(root);
   let depth = 0;
-  for (const step of walk(root)) {
+  for (const step of walk(root, filter)) {
     if (step.type === 'leave') depth -= 1;
     yield toEntry(step, root, depth);
     if (step.type === 'folder') depth += 1;

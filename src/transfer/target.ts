@@ -4,6 +4,7 @@ import { Folder } from './folder.ts';
 import { freeNames } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial } from './partial.ts';
+import { type FilterRules, PathFilter } from './path-filter.ts';
 import type { CommitPolicy } from './publish.ts';
 import type { BasisFile, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
 import { SourceFile } from './source-file.ts';
@@ -25,6 +26,8 @@ export interface TargetPlace {
   readonly blind: boolean;
   /** Names that an earlier part of the same transfer gave in place of taken ones, by path. */
   readonly renamed: readonly (readonly [path: string, name: string])[];
+  /** What is left out of what is sent. */
+  readonly rules: FilterRules | undefined;
   /** In this folder (a user's home) no name that begins with a dot is written. */
   readonly protectedFolder: string | undefined;
 }
@@ -57,11 +60,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
   /** Open folders, the one used longest ago first. */
   readonly #open = new Set<TargetFolder>();
   readonly #root: Folder;
+  readonly #filter: PathFilter | undefined;
 
   constructor(place: TargetPlace) {
     this.#place = place;
     this.#names = new Map(place.names.map(([offered, name]) => [offered, checkName(name)]));
     this.#renamed = new Map(place.renamed.map(([path, name]) => [path, checkName(name)]));
+    this.#filter = place.rules && new PathFilter({ ...place.rules, gitignore: false });
     let folder = Folder.open(place.folder);
     for (const name of checkPath(place.below)) {
       using outer = folder;
@@ -76,6 +81,10 @@ export class TargetTree implements TargetStore<TargetFolder> {
   root(name: SafeName): { folder: TargetFolder; name: SafeName } | undefined {
     const here = this.#names.get(name);
     return here === undefined ? undefined : { folder: this.#top, name: here };
+  }
+
+  excludes(path: string, isFolder: boolean): boolean {
+    return this.#filter?.excludes(path.split('/'), isFolder) ?? false;
   }
 
   renamed(path: string): SafeName | undefined {

@@ -6,6 +6,7 @@ import type { Folder } from './folder.ts';
 import type { ListedEntry } from './listing.ts';
 import { checkName, MOST_DEPTH, type SafeName, type SafePath } from './name.ts';
 import { isPartialName } from './partial.ts';
+import type { PathFilter } from './path-filter.ts';
 import type { SourceRoot } from './source-root.ts';
 
 /**
@@ -22,18 +23,26 @@ export type WalkEntry =
  * folder in memory). It keeps one open folder and one listing a level. What can't be read, opened or named yields `failed`
  * and the walk goes on; links are never followed. Partials of localstream are left out: they are halves of other files.
  *
+ * What `filter` excludes is left out without a word.
+ *
  * Ending it early (`return`) closes what it holds; the root stays the caller's.
  */
-export function* walk(root: SourceRoot): Generator<WalkEntry, void, undefined> {
+export function* walk(root: SourceRoot, filter?: PathFilter): Generator<WalkEntry, void, undefined> {
   const path = [root.name];
   const { stat, folder } = root;
-  if (folder !== undefined) yield* walkFolder(folder, path, stat);
+  if (folder !== undefined) yield* walkFolder(folder, path, stat, filter);
   else if (stat.type === 'link') yield { type: 'link', path, stat, target: root.readlink() };
   else yield { type: 'file', path, stat };
 }
 
-function* walkFolder(folder: Folder, path: SafePath, stat: EntryStat): Generator<WalkEntry, void, undefined> {
+function* walkFolder(
+  folder: Folder,
+  path: SafePath,
+  stat: EntryStat,
+  filter: PathFilter | undefined,
+): Generator<WalkEntry, void, undefined> {
   yield { type: 'folder', path, stat };
+  filter?.enter(folder, path.length);
   const listing = folder.list();
   try {
     for (;;) {
@@ -45,10 +54,11 @@ function* walkFolder(folder: Folder, path: SafePath, stat: EntryStat): Generator
         break;
       }
       if (next.done === true) break;
-      yield* walkEntry(folder, path, next.value);
+      yield* walkEntry(folder, path, next.value, filter);
     }
   } finally {
     listing.return();
+    filter?.leave(path.length);
   }
   yield { type: 'leave', path, stat };
 }
@@ -57,6 +67,7 @@ function* walkEntry(
   folder: Folder,
   above: SafePath,
   listed: ListedEntry,
+  filter: PathFilter | undefined,
 ): Generator<WalkEntry, void, undefined> {
   let entry: WalkEntry;
   let child: Folder | undefined;
@@ -64,6 +75,7 @@ function* walkEntry(
     const name = checkName(listed.name);
     if (isPartialName(name)) return;
     const stat = folder.stat(name);
+    if (filter?.excludes([...above, name], stat.type === 'folder')) return;
     entry = examine(folder, name, [...above, name], stat);
     if (entry.type === 'folder') child = folder.child(name);
   } catch (error) {
@@ -75,7 +87,7 @@ function* walkEntry(
     return;
   }
   try {
-    yield* walkFolder(child, entry.path, entry.stat);
+    yield* walkFolder(child, entry.path, entry.stat, filter);
   } finally {
     child.close();
   }

@@ -1,6 +1,7 @@
 /** What the main thread and a transfer worker say to each other. Bytes of files never travel in these: slots do. */
 import type { ErrorCode } from '../errors.ts';
 import type { ExistingPolicy } from '../protocol/messages.ts';
+import type { FilterRules } from './path-filter.ts';
 import type { Counters, Settled } from './progress.ts';
 import type { SourceSpec } from './source.ts';
 import type { TargetPlace } from './target.ts';
@@ -18,6 +19,7 @@ export type ToWorker = { readonly transfer: number } & (
       readonly plan: SharedPlan;
       readonly chunk: number;
       readonly roots: readonly SourceSpec[];
+      readonly rules: FilterRules | undefined;
     }
   | {
       readonly kind: 'target';

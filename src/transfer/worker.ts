@@ -63,7 +63,7 @@ class SourceEnd implements End {
     this.#limit = maxPayload(message.chunk);
     this.#tell = currentTeller(message.transfer);
     for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
-    this.#tree = openSourceTree(message.roots);
+    this.#tree = openSourceTree(message.roots, message.rules);
     this.#sender = new Sender(this.#tree, {
       chunk: message.chunk,
       counters: new SharedCounters(message.plan),
