@@ -29,8 +29,16 @@ export interface TransferOptions {
   readonly existing?: ExistingPolicy;
   /** Lines of a `.gitignore` file: what they match is left out; later ones win, `!` takes back. */
   readonly exclude?: readonly string[];
+  /** Only these, as the outcomes of an earlier transfer name them. */
+  readonly only?: readonly string[];
   /** The receiver brings everything to the disk before it counts as committed. */
   readonly durable?: boolean;
+  /** Nothing is written: the outcomes say what would be done. */
+  readonly dryRun?: boolean;
+  /** A target of the same size and time counts as the same, unread. */
+  readonly trustMtime?: boolean;
+  /** What was written is read again before it gets its name. */
+  readonly verify?: boolean;
   /** How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. */
   readonly retryFor?: number;
   /** The connection was lost: told before each try. */
@@ -166,8 +174,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Sends files and folders into a share, by the same rules. */
   async put(local: readonly string[], remote: string, options: PutOptions = {}): Promise<Receipt> {
     const { roots, specs } = namedRoots(local);
-    const how = { existing: this.#existing(options), durable: options.durable ?? false };
-    const rules = filterRules(options.exclude, options.gitignore);
+    const { durable, dryRun, trustMtime, verify } = options;
+    const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
+    const rules = filterRules(options);
     return await this.#lasting(options, (connection, request) =>
       connection.put(specs, roots, remote, how, { ...request, rules }),
     );
@@ -351,7 +360,10 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       reserve: this.#settings.freeSpaceReserve,
       protectedFolder: options.unattended ? homedir() : undefined,
       blind: false,
-      rules: filterRules(options.exclude),
+      dryRun: options.dryRun ?? false,
+      trustMtime: options.trustMtime ?? false,
+      verify: options.verify ?? false,
+      rules: filterRules({ ...options, gitignore: false }),
       renamed: id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint),
     });
   }

@@ -140,6 +140,8 @@ const SESSION_MESSAGE = v.variant('type', [
     durable: v.optional(v.boolean()),
     continues: v.optional(transfer),
     dryRun: v.optional(v.boolean()),
+    trustMtime: v.optional(v.boolean()),
+    verify: v.optional(v.boolean()),
   }),
   v.object({ n, type: v.literal('offer'), transfer, roots, lanes, chunk, continues: v.optional(transfer) }),
   v.object({ n, type: v.literal('accept'), transfer, lanes: v.optional(lanes) }),

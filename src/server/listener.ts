@@ -180,7 +180,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const distant = (connection.roundTrip ?? 0) > LONG_ROUND_TRIP;
     const lanes = options.lanes ?? settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
     const { limit, signal, onProgress, retryFor = settings.retryFor } = options;
-    const rules = filterRules(options.exclude, options.gitignore);
+    const rules = filterRules(options);
     let current = connection;
     let continues: string | undefined;
     for (;;) {
@@ -354,9 +354,12 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       handlers: {
         list: (path) => this.#shares.entries(path),
         get: ({ paths }) => this.#shares.source(paths),
-        put: ({ transfer, continues, target, roots, existing, durable }) =>
+        put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
           this.#shares.target(target, roots, existing, {
             durable: durable ?? false,
+            dryRun: dryRun ?? false,
+            trustMtime: trustMtime ?? false,
+            verify: verify ?? false,
             reserve: settings.freeSpaceReserve,
             protectedFolder: undefined,
             rules: undefined,

@@ -70,6 +70,9 @@ interface ConnectionEvents {
   over: [TransferEnd, Receipt | LocalstreamError];
 }
 
+/** How the peer is to write what it is sent. */
+export type PutHow = Pick<MessageOf<'put'>, 'existing' | 'durable' | 'dryRun' | 'trustMtime' | 'verify'>;
+
 /** Something that the peer wants to send. */
 export interface IncomingOffer {
   readonly id: string;
@@ -162,7 +165,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     specs: readonly SourceSpec[],
     roots: readonly OfferedRoot[],
     target: string,
-    options: { readonly existing: ExistingPolicy; readonly durable: boolean },
+    options: PutHow,
     request: TransferRequest,
   ): Promise<Receipt> {
     const { id = newTransferId(), lanes, limit, continues, signal } = request;

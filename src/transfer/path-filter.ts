@@ -11,11 +11,18 @@ export interface FilterRules {
   readonly patterns: readonly string[];
   /** `.gitignore` files in the tree count too. */
   readonly gitignore: boolean;
+  /** Only these paths, as the outcomes of a transfer name them, and the folders that they lie in. */
+  readonly only: readonly string[] | undefined;
 }
 
 /** The rules that these amount to; undefined when nothing is left out. */
-export function filterRules(patterns: readonly string[] = [], gitignore = false): FilterRules | undefined {
-  return patterns.length > 0 || gitignore ? { patterns, gitignore } : undefined;
+export function filterRules(options: {
+  readonly exclude?: readonly string[];
+  readonly gitignore?: boolean;
+  readonly only?: readonly string[];
+}): FilterRules | undefined {
+  const { exclude: patterns = [], gitignore = false, only } = options;
+  return patterns.length > 0 || gitignore || only ? { patterns, gitignore, only } : undefined;
 }
 
 /** A rule file over this size is no rule file. */
@@ -33,10 +40,16 @@ export class PathFilter {
   readonly #rules: FilterRules;
   readonly #top: Ignore | undefined;
   readonly #levels: Level[] = [];
+  readonly #files: ReadonlySet<string> | undefined;
+  readonly #folders = new Set<string>();
 
   constructor(rules: FilterRules) {
     this.#rules = rules;
     this.#top = rules.patterns.length > 0 ? ignore().add([...rules.patterns]) : undefined;
+    this.#files = rules.only && new Set(rules.only);
+    for (const path of rules.only ?? [])
+      for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1))
+        this.#folders.add(path.slice(0, end));
   }
 
   /** Reads the rules of a folder that the walk enters; `depth` counts the components of its path. */
@@ -52,6 +65,8 @@ export class PathFilter {
 
   /** Whether an entry is left out. A path starts with the name of its root, which is itself never left out. */
   excludes(path: readonly string[], isFolder: boolean): boolean {
+    const text = path.join('/');
+    if (this.#files && !(isFolder ? this.#folders : this.#files).has(text)) return true;
     if (path.length < 2) return false;
     // The innermost file that has an opinion decides, then those further out, then the rules given by hand.
     const given = this.#top && verdict(this.#top, path.slice(1), isFolder);

@@ -69,6 +69,8 @@ export interface PartialFile {
   hole(position: number, length: number): void;
   /** Fills the buffer; returns fewer bytes only at the end. */
   readAt(bytes: Buffer, position: number): number;
+  /** Brings what was written to the disk. */
+  sync(): void;
   /** Gives it its length, attributes and name. Returns the name that it has now. */
   commit(placement: Placement): SafeName;
   /** Closes it and leaves it for a resume; an empty one is removed. Nothing happens after a commit. */
@@ -94,6 +96,8 @@ export interface TargetStore<Folder> {
   renamed(path: string): SafeName | undefined;
   /** Makes or enters a folder. */
   enter(parent: Folder, name: SafeName): { readonly folder: Folder; readonly created: boolean };
+  /** Enters a folder that is there; undefined where there is none. */
+  peek(parent: Folder, name: SafeName): Folder | undefined;
   /** Closes a folder and, where `attributes` are given, sets them. */
   leave(folder: Folder, attributes: { readonly mode: number; readonly mtime: number } | undefined): void;
   /** Removes a folder that this transfer made, if it is empty. */
@@ -120,6 +124,12 @@ export interface ReceiverOptions {
   readonly existing: ExistingPolicy;
   /** A drop-box: nothing is compared, resumed or told of what is there, and what collides gets another name. */
   readonly blind: boolean;
+  /** Nothing is written: each entry is settled with what would be done. */
+  readonly dryRun: boolean;
+  /** A file of the same size and time counts as the same, unread. */
+  readonly trustMtime: boolean;
+  /** What was written is read again before it gets its name. */
+  readonly verify: boolean;
   readonly counters: Counters;
   /** Sends a frame to the source. */
   readonly emit: (frame: Buffer) => void;
@@ -210,6 +220,7 @@ export class Receiver<Folder> {
   readonly #roots = new Set<string>();
   readonly #jobs: LiveEntry<Folder>[] = [];
   readonly #branches = new Set<Branch<Folder>>();
+  readonly #place: Placement['place'];
   #here: Branch<Folder> | undefined;
   #current: OpenFile<Folder> | undefined;
   #nextBatch = 0;
@@ -225,6 +236,9 @@ export class Receiver<Folder> {
   constructor(store: TargetStore<Folder>, options: ReceiverOptions) {
     this.#store = store;
     this.#options = options;
+    // Also where nothing is in the way yet: it may have come by the time the file is whole.
+    if (options.blind || options.existing === 'rename') this.#place = 'rename';
+    else this.#place = options.existing === 'overwrite' ? 'replace' : 'never';
   }
 
   get manifestDigest(): Buffer {
@@ -349,7 +363,7 @@ export class Receiver<Folder> {
       branch: place.branch,
       name: place.name,
       state: 'wanted',
-      place: 'never',
+      place: this.#place,
       digest: undefined,
       basis: undefined,
       reserved: 0,
@@ -363,7 +377,11 @@ export class Receiver<Folder> {
       if (live.branch.excluded || this.#store.excludes(live.path, entry.kind === ENTRY.folder))
         return this.#exclude(live, settle);
       if (failure) throw errorOf(failure.flag, failure.reason);
-      if (live.name === undefined || live.branch.folder === undefined) throw errorOf('BAD_NAME');
+      if (live.name === undefined) throw errorOf('BAD_NAME');
+      if (live.branch.folder === undefined) {
+        if (!this.#options.dryRun) throw errorOf('BAD_NAME');
+        return this.#wouldCreate(live, settle);
+      }
       if (this.#store.protects(live.branch.folder, live.name))
         throw errorOf('NOT_ALLOWED', 'hidden files of a home folder are not written without being asked for');
       return this.#answer(live, live.branch.folder, live.name, settle);
@@ -441,8 +459,9 @@ export class Receiver<Folder> {
     created: boolean,
     error?: unknown,
     excluded = false,
+    absent = false,
   ): void {
-    const failed = folder === undefined && !excluded;
+    const failed = folder === undefined && !excluded && !absent;
     const { mode, mtime } = live.entry;
     const branch = this.#branch({
       parent: live.branch,
@@ -487,6 +506,13 @@ export class Receiver<Folder> {
   }
 
   #answer(live: LiveEntry<Folder>, folder: Folder, name: SafeName, settle: (() => void)[]): Answer {
+    if (live.entry.kind === ENTRY.folder && this.#options.dryRun) {
+      const there = this.#store.peek(folder, name);
+      if (there === undefined) return this.#wouldCreate(live, settle);
+      this.#descend(live, there, false);
+      settle.push(() => this.#settle(live, OUTCOME.same, 'OK', NO_DIGEST, ''));
+      return { code: ANSWER.skip };
+    }
     if (live.entry.kind === ENTRY.folder) {
       const entered = this.#store.enter(folder, name);
       this.#descend(live, entered.folder, entered.created);
@@ -499,7 +525,6 @@ export class Receiver<Folder> {
       live.place = 'rename';
       return this.#describe(live, folder, earlier, live.entry.size, true, settle);
     }
-    if (this.#options.blind) live.place = 'rename';
     const present = this.#options.blind ? undefined : this.#store.present(folder, name);
     if (live.entry.kind === ENTRY.link) {
       this.#answerLink(live, folder, name, present, settle);
@@ -531,9 +556,24 @@ export class Receiver<Folder> {
       return;
     }
     if (present && live.place === 'never') throw errorOf('EXISTS');
+    if (this.#options.dryRun) {
+      settle.push(() => this.#would(live, present ? wouldOf(live.place) : 'create'));
+      return;
+    }
     const { mode, mtime } = live.entry;
     const saved = this.#store.link(folder, name, target, { mode, mtime, place: live.place });
     settle.push(() => this.#settle(live, OUTCOME.committed, 'OK', NO_DIGEST, this.#renamed(name, saved)));
+  }
+
+  /** A dry run says what a real one would do. */
+  #would(live: LiveEntry<Folder>, what: 'create' | 'overwrite' | 'rename'): void {
+    this.#settle(live, OUTCOME.skipped, 'OK', NO_DIGEST, `would ${what}`);
+  }
+
+  #wouldCreate(live: LiveEntry<Folder>, settle: (() => void)[]): Answer {
+    if (live.entry.kind === ENTRY.folder) this.#descend(live, undefined, false, undefined, false, true);
+    settle.push(() => this.#would(live, 'create'));
+    return { code: ANSWER.skip };
   }
 
   /** What the policy makes of something that is there, and how the new file may take its place. */
@@ -549,13 +589,8 @@ export class Receiver<Folder> {
         live.place = 'replace';
         return 'patch';
       case 'overwrite':
-        live.place = 'replace';
         return 'patch';
-      case 'rename':
-        live.place = 'rename';
-        return 'compare';
       default:
-        live.place = 'never';
         return 'compare';
     }
   }
@@ -568,6 +603,12 @@ export class Receiver<Folder> {
     settle: (() => void)[],
   ): Answer {
     const { size } = live.entry;
+    const unread = this.#options.trustMtime && present?.kind === 'file' && present.size === size;
+    if (unread && present.mtime === live.entry.mtime) {
+      this.#countSkipped(live);
+      settle.push(() => this.#settle(live, OUTCOME.same, 'OK', NO_DIGEST, ''));
+      return { code: ANSWER.skip };
+    }
     const compare = present ? this.#policy(live, present) : 'patch';
     if (compare === 'skip') {
       settle.push(() => this.#settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, ''));
@@ -577,6 +618,12 @@ export class Receiver<Folder> {
       if (present.kind === 'file' && present.size === size)
         return this.#describe(live, folder, name, size, true, settle);
       if (live.place === 'never') throw errorOf('EXISTS');
+    }
+    if (this.#options.dryRun) {
+      if (present?.kind === 'file' && present.size === size)
+        return this.#describe(live, folder, name, size, true, settle);
+      settle.push(() => this.#would(live, present ? wouldOf(live.place) : 'create'));
+      return { code: ANSWER.skip };
     }
     this.#reserve(live);
     if (size > 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
@@ -711,12 +758,31 @@ export class Receiver<Folder> {
       if (!digestOf(bytes).equals(digest)) throw errorOf('INTEGRITY');
       if (branch.folder === undefined || name === undefined) throw errorOf('BAD_NAME');
       const placement = { mode: entry.mode, mtime: entry.mtime, place: live.place };
-      const saved = this.#store.writeSmall(branch.folder, name, bytes, placement);
+      const saved = this.#options.verify
+        ? this.#writeVerified(branch.folder, name, bytes, digest, placement)
+        : this.#store.writeSmall(branch.folder, name, bytes, placement);
       this.#options.counters.bytes += bytes.length;
       this.#use(live, bytes.length);
       this.#settle(live, OUTCOME.committed, 'OK', Buffer.from(digest), this.#renamed(name, saved));
     } catch (error) {
       this.#failEntry(live, error);
+    }
+  }
+
+  #writeVerified(
+    folder: Folder,
+    name: SafeName,
+    bytes: Buffer,
+    digest: Buffer,
+    placement: Placement,
+  ): SafeName {
+    const partial = this.#store.openPartial(folder, name, bytes.length);
+    try {
+      if (bytes.length > 0) partial.writeAt(bytes, 0);
+      this.#readBack(partial, bytes.length, digest);
+      return partial.commit(placement);
+    } finally {
+      partial.discard();
     }
   }
 
@@ -730,7 +796,8 @@ export class Receiver<Folder> {
       return this.#current;
     }
     const { basis, branch, name } = live;
-    const ready = live.state === 'wanted' || (live.state === 'basis' && !basis?.compare);
+    const whole = live.state === 'wanted' || live.state === 'have';
+    const ready = whole || (live.state === 'basis' && !basis?.compare);
     if (!ready || branch.folder === undefined || name === undefined)
       throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
     try {
@@ -830,6 +897,7 @@ export class Receiver<Folder> {
       this.#fillFromBasis(file, size);
       if (file.position !== size) throw errorOf('BAD_MESSAGE', 'a file ends before its bytes');
       if (!file.digest.digest().equals(digest)) throw errorOf('INTEGRITY');
+      if (this.#options.verify) this.#readBack(file.partial, size, digest);
       const { mode, mtime } = live.entry;
       const saved = file.partial.commit({ mode, mtime, place: live.place });
       this.#current = undefined;
@@ -837,6 +905,20 @@ export class Receiver<Folder> {
     } catch (error) {
       this.#giveUp(file, error);
     }
+  }
+
+  /** Reads what was written once more. Throws INTEGRITY when the disk gives back something else. */
+  #readBack(partial: PartialFile, size: number, digest: Buffer): void {
+    const again = createDigest();
+    partial.sync();
+    for (let position = 0; position < size; ) {
+      if (this.#options.aborted()) throw errorOf('CANCELLED');
+      const bytes = this.#scratch().subarray(0, Math.min(PIECE_BYTES, size - position));
+      if (partial.readAt(bytes, position) < bytes.length) break;
+      again.update(bytes);
+      position += bytes.length;
+    }
+    if (!again.digest().equals(digest)) throw errorOf('INTEGRITY', 'what was written reads back differently');
   }
 
   /** This file fails; what has been written of it stays, unless its digest was wrong. */
@@ -855,11 +937,15 @@ export class Receiver<Folder> {
       const known = live.state === 'basis' ? live.basis?.digest.digest() : live.digest;
       if (live.state === 'wanted' || !known?.equals(row.digest))
         throw errorOf('BAD_MESSAGE', 'the source calls a file the same that is not');
-      const { counters } = this.#options;
-      counters.bytes += live.entry.size;
-      counters.bytesSkipped += live.entry.size;
+      this.#countSkipped(live);
       this.#settle(live, OUTCOME.same, 'OK', row.digest, '');
     }
+  }
+
+  #countSkipped(live: LiveEntry<Folder>): void {
+    const { counters } = this.#options;
+    counters.bytes += live.entry.size;
+    counters.bytesSkipped += live.entry.size;
   }
 
   #takeDiffers(header: FrameHeader, payload: Buffer): void {
@@ -872,6 +958,10 @@ export class Receiver<Folder> {
     live.digest = undefined;
     try {
       if (live.place === 'never') throw errorOf('EXISTS');
+      if (this.#options.dryRun) {
+        this.#would(live, wouldOf(live.place));
+        return;
+      }
       this.#free = this.#store.freeBytes();
       this.#reserve(live);
       live.state = 'wanted';
@@ -973,6 +1063,10 @@ function isLeftOut(entry: ManifestEntry, error: unknown): boolean {
   return entry.kind === ENTRY.link && error.code === 'LEAVES_TREE';
 }
 
+function wouldOf(place: Placement['place']): 'overwrite' | 'rename' {
+  return place === 'rename' ? 'rename' : 'overwrite';
+}
+
 function closeBasis<Folder>(live: LiveEntry<Folder>): void {
   const { basis } = live;
   if (!basis) return;
@@ -1012,7 +1106,9 @@ function settledRow(
   digest: Buffer,
   note: string,
 ): Settled {
-  const there = entry.kind === ENTRY.file && (outcome === OUTCOME.committed || outcome === OUTCOME.same);
+  const sound = outcome === OUTCOME.committed || outcome === OUTCOME.same;
+  // By size and time alone nobody knows the digest.
+  const there = entry.kind === ENTRY.file && sound && !digest.equals(NO_DIGEST);
   const kind: EntryKind = entry.kind;
   const size = entry.kind === ENTRY.file ? Math.max(0, entry.size) : 0;
   return { path, kind, outcome, size, digest: there ? digest.toString('hex') : undefined, flag, note };

@@ -312,10 +312,20 @@ export class Sender<Reference> {
         live.state = 'later';
         return;
       default:
+        this.#checkDigest(live, answer);
         live.compare = answer.code === ANSWER.compare;
         live.digest = answer.digest;
+        // What is too large for a pack is compared piece by piece, and of this there is one.
+        if (answer.digest && !this.#packable(live)) live.pieces = [answer.digest];
+        live.piecesBytes = live.pieces ? DIGEST_BYTES : 0;
         this.#enqueue(live);
     }
+  }
+
+  #checkDigest(live: LiveEntry<Reference>, answer: Answer): void {
+    const { size } = live.source.entry;
+    if (answer.digest && (size < 0 || size > PIECE_BYTES))
+      throw errorOf('BAD_MESSAGE', 'the target has one digest for a file of several pieces');
   }
 
   #enqueue(live: LiveEntry<Reference>): void {
@@ -362,7 +372,10 @@ export class Sender<Reference> {
         kind,
         outcome: result.outcome,
         size: kind === ENTRY.file ? Math.max(0, size) : 0,
-        digest: kind === ENTRY.file && !failed ? result.digest.toString('hex') : undefined,
+        digest:
+          kind === ENTRY.file && !failed && !isZero(result.digest)
+            ? result.digest.toString('hex')
+            : undefined,
         flag: live.failure?.flag ?? flagName(result.flag),
         note: live.failure?.reason ?? result.note,
       });
@@ -462,12 +475,8 @@ export class Sender<Reference> {
         continue;
       }
       const digest = digestOf(bytes);
-      const { counters } = this.#options;
-      counters.bytes += size;
-      if (live.digest && this.#settleSame(live, digest)) {
-        counters.bytesSkipped += size;
-        continue;
-      }
+      if (live.digest && this.#settleSame(live, digest)) continue;
+      this.#options.counters.bytes += size;
       live.digest = digest;
       live.state = 'sent';
       this.#unanswered -= 1;
@@ -495,6 +504,9 @@ export class Sender<Reference> {
   /** Notes that the target has this file already, or that it differs and is not wanted. False: it has to be sent. */
   #settleSame(live: LiveEntry<Reference>, digest: Buffer): boolean {
     if (live.digest?.equals(digest)) {
+      const { counters } = this.#options;
+      counters.bytes += live.source.entry.size;
+      counters.bytesSkipped += live.source.entry.size;
       this.#noteSame(live, digest);
       return true;
     }
@@ -626,6 +638,9 @@ export class Sender<Reference> {
         continue;
       }
       if (file.live.compare) {
+        // Nothing was sent: if it is wanted after all, it is counted then.
+        counters.bytes -= file.position;
+        counters.bytesSkipped -= start;
         file.reader.close();
         this.#current = undefined;
         this.#noteDiffers(file.live);
@@ -655,10 +670,9 @@ export class Sender<Reference> {
     this.#current = undefined;
     const { live } = file;
     const digest = file.digest.digest();
-    if (live.compare) {
-      const covered = live.piecesBytes === Math.ceil(live.source.entry.size / PIECE_BYTES) * DIGEST_BYTES;
-      if (covered) this.#noteSame(live, digest);
-      else this.#noteDiffers(live);
+    if (live.compare || live.digest?.equals(digest)) {
+      // With fewer pieces than the file has, the first one without would have been the difference.
+      this.#noteSame(live, digest);
       return 'again';
     }
     live.digest = digest;

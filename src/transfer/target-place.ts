@@ -9,10 +9,7 @@ import { checkName, fsPath, type SafePath } from './name.ts';
 import type { TargetPlace } from './target.ts';
 
 /** What every place has beside its folder. */
-export type PlaceOptions = Pick<
-  TargetPlace,
-  'durable' | 'reserve' | 'protectedFolder' | 'blind' | 'renamed' | 'rules'
->;
+export type PlaceOptions = Omit<TargetPlace, 'folder' | 'below' | 'names'>;
 
 /** Whether a target says by its spelling that it is a folder to put things into. */
 function endsInside(spelling: string): boolean {

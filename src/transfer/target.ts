@@ -5,7 +5,7 @@ import { freeNames } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial } from './partial.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
-import type { CommitPolicy } from './publish.ts';
+import { type CommitPolicy, placeLink } from './publish.ts';
 import type { BasisFile, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
 import { SourceFile } from './source-file.ts';
 import { TargetFile } from './target-file.ts';
@@ -26,6 +26,10 @@ export interface TargetPlace {
   readonly blind: boolean;
   /** Names that an earlier part of the same transfer gave in place of taken ones, by path. */
   readonly renamed: readonly (readonly [path: string, name: string])[];
+  /** See ReceiverOptions. */
+  readonly dryRun: boolean;
+  readonly trustMtime: boolean;
+  readonly verify: boolean;
   /** What is left out of what is sent. */
   readonly rules: FilterRules | undefined;
   /** In this folder (a user's home) no name that begins with a dot is written. */
@@ -73,7 +77,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
       folder = outer.child(name);
     }
     this.#root = folder;
-    this.#folds = folder.foldsCase();
+    // Finding out writes a file for an instant.
+    this.#folds = !place.dryRun && folder.foldsCase();
     this.#top = this.#adopt(undefined, '' as SafeName, folder);
     this.#protected = place.protectedFolder === undefined ? undefined : inodeOf(place.protectedFolder);
   }
@@ -97,10 +102,15 @@ export class TargetTree implements TargetStore<TargetFolder> {
     return { folder: this.#adopt(parent, name, folder), created: folder.isNew };
   }
 
+  peek(parent: TargetFolder, name: SafeName): TargetFolder | undefined {
+    const folder = this.#use(parent);
+    return folder.lookup(name) === undefined ? undefined : this.#adopt(parent, name, folder.child(name));
+  }
+
   leave(target: TargetFolder, attributes: { mode: number; mtime: number } | undefined): void {
     if (target === this.#top) return;
     try {
-      if (!attributes) return;
+      if (!attributes || this.#place.dryRun) return;
       const folder = this.#use(target);
       folder.setMode(attributes.mode);
       folder.setTimes(attributes.mtime);
@@ -135,6 +145,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
       hole: (position, length) => file.hole(position, length),
       readAt: (bytes, position) => file.readAt(bytes, position),
       commit: ({ mode, mtime, place }) => file.commit({ mode, mtime, policy: POLICIES[place] }).name,
+      sync: () => file.sync(),
       keep: () => file.keep(),
       discard: () => file.discard(),
     };
@@ -158,18 +169,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   link(target: TargetFolder, name: SafeName, to: string, placement: Placement): SafeName {
-    const folder = this.#use(target);
-    for (const candidate of placement.place === 'rename' ? freeNames(name) : [name]) {
-      if (folder.lookup(candidate) !== undefined) {
-        if (placement.place === 'rename') continue;
-        if (placement.place === 'never') throw errorOf('EXISTS');
-        folder.unlink(candidate);
-      }
-      folder.symlink(to, candidate);
-      folder.setLinkTimes(candidate, placement.mtime);
-      return candidate;
-    }
-    throw errorOf('EXISTS');
+    const { mtime, place } = placement;
+    return placeLink(this.#use(target), name, { target: to, mtime, policy: POLICIES[place] }).name;
   }
 
   linkTarget(target: TargetFolder, name: SafeName): string {

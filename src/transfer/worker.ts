@@ -123,6 +123,9 @@ class TargetEnd implements End {
     this.#receiver = new Receiver(this.#store, {
       existing,
       blind: message.place.blind,
+      dryRun: message.place.dryRun,
+      trustMtime: message.place.trustMtime,
+      verify: message.place.verify,
       counters,
       emit: (frame) => post(transfer, { kind: 'emit', frame }),
       settled: (rows) => post(transfer, { kind: 'settled', rows }),
