@@ -27,6 +27,10 @@ export class LineReader implements Overlay, Disposable {
   #waiting: ((line: string | undefined) => void) | undefined;
   #place: Disposable | undefined;
   #isEnded = false;
+  /** A paste that wraps leaves readline wrong about its rows, and the next key would draw the line a second time. */
+  readonly #onInput = () => {
+    if (this.#waiting !== undefined) this.#findCursor();
+  };
   readonly #onClose = () => {
     this.#echo.write('\n');
     this.end();
@@ -61,6 +65,14 @@ export class LineReader implements Overlay, Disposable {
     });
   }
 
+  /** Changes the prompt under which something is being typed; does nothing otherwise. */
+  setPrompt(prompt: string): void {
+    if (this.#waiting === undefined) return;
+    this.hide();
+    this.#interface.setPrompt(prompt);
+    this.show();
+  }
+
   /** Forgets what is being typed. */
   clear(): void {
     this.#interface.write(null, { ctrl: true, name: 'e' });
@@ -82,8 +94,7 @@ export class LineReader implements Overlay, Disposable {
   show(): void {
     // readline first goes up to where it believes the first row to be. What it believes is wrong after a paste, so it
     // draws once unseen; then it is the row of the cursor, and that many rows are made for it to go up.
-    this.#echo.isMuted = true;
-    this.#interface.prompt(true);
+    this.#findCursor();
     this.#echo.isMuted = false;
     this.#options.screen.stderr.write('\n'.repeat(this.#interface.getCursorPos().rows));
     this.#interface.prompt(true);
@@ -130,13 +141,23 @@ export class LineReader implements Overlay, Disposable {
       this.#options.onInterrupt();
     });
     lines.on('close', this.#onClose);
+    this.#options.input.on('data', this.#onInput);
     return lines;
   }
 
   #close(): void {
+    this.#options.input.off('data', this.#onInput);
     // Only ours: readline lets go of the keys in a listener of its own.
     this.#interface.off('close', this.#onClose);
     this.#interface.close();
+  }
+
+  /** Lets readline draw unseen, after which it knows the row that the cursor is in. */
+  #findCursor(): void {
+    const wasMuted = this.#echo.isMuted;
+    this.#echo.isMuted = true;
+    this.#interface.prompt(true);
+    this.#echo.isMuted = wasMuted;
   }
 
   #settle(line: string | undefined): void {

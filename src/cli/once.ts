@@ -5,7 +5,7 @@ import type { Asker } from './asker.ts';
 import type { Context } from './context.ts';
 import { type Ending, endingOf, settle } from './exit.ts';
 import { Output } from './output.ts';
-import { PLAIN, paintFor } from './paint.ts';
+import { paintFor } from './paint.ts';
 import { helpOf, type Invocation, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
 import { canAsk, terminalAsker } from './question.ts';
@@ -29,7 +29,7 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   const output = new Output(screen, {
     json: guess.includes('--json'),
     verbose: guess.includes('--verbose'),
-    paint: screen.stdout.isTTY === true ? await paintFor(screen.stdout) : PLAIN,
+    paint: await paintFor(screen.stdout),
     errorPaint: await paintFor(screen.stderr),
   });
   const ran = await settle(signal, async () => {

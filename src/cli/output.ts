@@ -8,6 +8,9 @@ import type { Screen } from './screen.ts';
 /** Long enough for any message with two paths in it. */
 const LONGEST_LINE = 4000;
 
+/** A command in the shell tells its error, and the end of the shell may bring it again. */
+const told = new WeakSet<LocalstreamError>();
+
 /** How results and messages are shown. */
 export interface OutputStyle {
   readonly json: boolean;
@@ -59,8 +62,10 @@ export class Output {
     if (this.json) this.screen.out(`${encodeEvent(event)}\n`);
   }
 
-  /** An error: one line on stderr, and with `--json` the event besides. */
+  /** An error: one line on stderr, and with `--json` the event besides. Told once, however often it is handed on. */
   error(error: LocalstreamError): void {
+    if (told.has(error)) return;
+    told.add(error);
     // An error about the output's own end has nobody to read it.
     if (this.screen.isGone && this.screen.failure === undefined) return;
     this.event({

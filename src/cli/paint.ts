@@ -15,20 +15,15 @@ const same = (text: string): string => text;
 /** No colour at all. */
 export const PLAIN: Paint = { strong: same, faint: same, good: same, warn: same, bad: same };
 
-/** What decides about colour besides the stream. */
-export interface PaintOptions {
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  readonly setting?: 'auto' | 'always' | 'never';
-}
-
 /**
- * The paint for a stream. `NO_COLOR` and `FORCE_COLOR` hold as their specifications say. chalk is loaded only where
- * there is colour.
+ * The paint for a stream. `NO_COLOR` and `FORCE_COLOR` hold as their specifications say, `LOCALSTREAM_COLOR` is the
+ * setting `color`. chalk is loaded only where there is colour.
  */
 export async function paintFor(
   stream: { readonly isTTY?: boolean | undefined },
-  { env = process.env, setting = 'auto' }: PaintOptions = {},
+  env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<Paint> {
+  const setting = env['LOCALSTREAM_COLOR'] ?? 'auto';
   const forced = env['FORCE_COLOR'];
   const isForced = setting === 'always' || (forced !== undefined && forced !== '0' && forced !== 'false');
   if (setting === 'never' || (env['NO_COLOR'] ?? '') !== '' || forced === '0' || forced === 'false')

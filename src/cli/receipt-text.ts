@@ -4,6 +4,7 @@ import type { FileOutcome, Receipt } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OutcomeDetail, ReceiptEvent } from './events.ts';
 import type { Output } from './output.ts';
+import type { Paint } from './paint.ts';
 import { peerDetail, peerName } from './peer-text.ts';
 import { formatBytes, formatDuration, formatRate, plural } from './units.ts';
 
@@ -45,9 +46,10 @@ function outcomeDetail({ path, outcome, size, digest, code, reason, savedAs }: F
 }
 
 /** One line for what crossed, then one for each file as `b3sum` writes it. */
-function receiptText(receipt: Receipt): string {
+function receiptText(receipt: Receipt, paint: Paint): string {
   const { outcomes, files } = receipt;
-  const lines = [receiptLine(receipt)];
+  const isWhole = receipt.code === 'OK';
+  const lines = [isWhole ? paint.good(receiptLine(receipt)) : paint.warn(receiptLine(receipt))];
   for (const outcome of outcomes.slice(0, SHOWN_OUTCOMES)) {
     const note = outcomeNote(outcome);
     lines.push(
@@ -88,7 +90,7 @@ function outcomeNote({ outcome, reason, savedAs, code }: FileOutcome): string {
 
 /** Prints a receipt, and throws where not all of it was done, so that the exit status says so. */
 export function printReceipt(output: Output, receipt: Receipt): void {
-  output.result(receiptEvent(receipt), () => receiptText(receipt));
+  output.result(receiptEvent(receipt), () => receiptText(receipt, output.style.paint));
   if (receipt.code === 'OK') return;
   const first = receipt.outcomes.find(({ outcome }) => outcome === 'failed');
   const reason =

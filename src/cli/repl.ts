@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { errorOf } from '../errors.ts';
 import type { Asker } from './asker.ts';
 import type { Context, Globals, ShellControl } from './context.ts';
-import { type Ending, endingOf, settle } from './exit.ts';
+import { endingOf, settle } from './exit.ts';
 import { LineReader } from './line-reader.ts';
 import type { Output } from './output.ts';
 import { peerName, questionEvent, questionLines } from './peer-text.ts';
@@ -90,17 +90,7 @@ abstract class Shell implements ShellControl {
     const isItsOwn = merged.json && !globals.json;
     if (isItsOwn && ending.error !== undefined) output.error(ending.error);
     if (isItsOwn) output.done(ending.status, ending.error?.code ?? 'OK');
-    if (ending.error !== undefined) throw isItsOwn ? new Reported(ending) : ending.error;
-  }
-}
-
-/** A failure that has been told already. */
-class Reported extends Error {
-  readonly ending: Ending;
-
-  constructor(ending: Ending) {
-    super('already told', { cause: ending.error });
-    this.ending = ending;
+    if (ending.error !== undefined) throw ending.error;
   }
 }
 
@@ -127,8 +117,8 @@ class Terminal extends Shell {
         workspace.pending.ask(question, signal, {
           asked: (number) => {
             const answers = `accept ${number}, trust ${number} (for good) or reject ${number}`;
-            const first = `[${number}] an unknown ${question.role} wants in: ${answers}`;
-            const text = [first, ...questionLines(question)].join('\n');
+            const label = output.style.errorPaint.warn(`[${number}] an unknown ${question.role} wants in`);
+            const text = [`${label}: ${answers}`, ...questionLines(question)].join('\n');
             output.note(text, questionEvent(question, 'here', number));
           },
           withdrawn: (number) =>
@@ -149,6 +139,9 @@ class Terminal extends Shell {
       onInterrupt: () => this.#interrupt(),
     });
     this.#reader = reader;
+    this.setup.workspace.onSession = () => {
+      if (this.#typedBefore === '') reader.setPrompt(this.#prompt());
+    };
     using _interrupts = signals.onInterrupt(() => this.#interrupt());
     const end = () => reader.end();
     signal.addEventListener('abort', end);
@@ -166,7 +159,8 @@ class Terminal extends Shell {
 
   #prompt(): string {
     const { session } = this.setup.workspace;
-    return `${session === undefined ? 'localstream' : peerName(session.peer)}> `;
+    const name = session === undefined ? 'localstream' : peerName(session.peer);
+    return `${this.setup.output.style.errorPaint.strong(name)}> `;
   }
 
   async #take(line: string): Promise<void> {
@@ -210,7 +204,6 @@ class Terminal extends Shell {
   }
 
   #tell(error: unknown, signal: AbortSignal): void {
-    if (error instanceof Reported) return;
     const ending = endingOf(error, signal);
     if (ending.error !== undefined) this.setup.output.error(ending.error);
   }
@@ -262,8 +255,6 @@ class Script extends Shell {
           hint: 'close it, or write a \\ before it',
         });
       }
-    } catch (error) {
-      throw error instanceof Reported ? (error.ending.error ?? error) : error;
     } finally {
       signal.removeEventListener('abort', close);
       lines.close();

@@ -6,8 +6,9 @@ import { Pending } from './pending.ts';
 /** One for each process. Nothing is opened before a command needs it. */
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
-  /** The server that the shell is connected to. */
-  session: Session | undefined;
+  /** Told when another server, or none, is connected. */
+  onSession: () => void = () => {};
+  #session: Session | undefined;
   readonly #home: string | undefined;
   readonly #warn: (message: string) => void;
   #localstream: Promise<Localstream> | undefined;
@@ -20,6 +21,16 @@ export class Workspace implements AsyncDisposable {
   constructor(home: string | undefined, warn: (message: string) => void) {
     this.#home = home;
     this.#warn = warn;
+  }
+
+  /** The server that the shell is connected to. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  set session(session: Session | undefined) {
+    this.#session = session;
+    this.onSession();
   }
 
   /** This machine's localstream, opened by the first call. */

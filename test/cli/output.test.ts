@@ -34,7 +34,9 @@ test('with --json everything is an event on stdout, and errors are on stderr bes
   const output = new Output(screen, { json: true });
   output.result(entry('a'), () => assert.fail('no text is made'));
   output.note('careful');
-  output.error(errorOf('NOT_FOUND', 'a.pdf: there is no such file', { hint: 'check the path' }));
+  const error = errorOf('NOT_FOUND', 'a.pdf: there is no such file', { hint: 'check the path' });
+  output.error(error);
+  output.error(error);
   output.done(1, 'NOT_FOUND');
   const events = out()
     .trimEnd()

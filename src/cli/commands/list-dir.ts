@@ -3,6 +3,7 @@ import type { Entry } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { defineCommand, option, optional } from '../command.ts';
 import type { EntryEvent } from '../events.ts';
+import type { Paint } from '../paint.ts';
 import { parsePeer } from '../peer-address.ts';
 import { formatBytes, formatTime } from '../units.ts';
 import { path } from '../values.ts';
@@ -31,11 +32,15 @@ export const listDir = defineCommand({
     const { output, signal } = context;
     const place = placeOf(context, typed, options.from);
     await withSession(context, place.peer, options, async (session) => {
-      for await (const entry of session.list(place.path, { signal })) {
-        output.result(entryEvent(entry), () => entryLine(entry));
-        // The listing waits for whoever reads it, and ends when that one has had enough (`| head`).
-        await output.screen.ready();
-        if (output.screen.isGone) return;
+      try {
+        for await (const entry of session.list(place.path, { signal })) {
+          output.result(entryEvent(entry), () => entryLine(entry, output.style.paint));
+          // The listing waits for whoever reads it.
+          await output.screen.ready();
+        }
+      } catch (error) {
+        // That one has had enough (`| head`): the listing was stopped, and nothing is wrong.
+        if (!output.screen.isGone) throw error;
       }
     });
   },
@@ -56,11 +61,13 @@ function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry)
 }
 
 /** One line of a listing. The name comes last, so that its width moves nothing. */
-function entryLine({ name, type, size, mtime, shareMode, target }: Entry): string {
+function entryLine({ name, type, size, mtime, shareMode, target }: Entry, paint: Paint): string {
   const shownSize = type === 'file' ? formatBytes(size) : '-';
   const suffix = type === 'folder' || type === 'share' ? '/' : '';
   const link = target === undefined ? '' : ` -> ${escapeText(target, LONGEST_TARGET)}`;
   const mode = shareMode === undefined ? '' : `  (${shareMode})`;
   const time = type === 'share' ? '-'.padEnd(16) : formatTime(mtime);
-  return `${type.padEnd(6)}  ${shownSize.padStart(7)}  ${time}  ${escapeText(name, 1000)}${suffix}${link}${mode}`;
+  const label = `${escapeText(name, 1000)}${suffix}`;
+  const shown = suffix === '' ? label : paint.strong(label);
+  return `${type.padEnd(6)}  ${shownSize.padStart(7)}  ${time}  ${shown}${link}${mode}`;
 }

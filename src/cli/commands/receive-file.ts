@@ -38,6 +38,9 @@ export const receiveFile = defineCommand({
       throw errorOf('USAGE', 'no peer is named', { hint: 'add --from PEER' });
     }
     await withSession(context, options.from, options, async (session) => {
+      if (session.offers.length === 0) {
+        context.output.note(`waiting for an offer of ${peerText(session.peer)}`);
+      }
       const offer = await session.nextOffer({ signal: context.signal });
       const isAttended = await consent(context, offer);
       using progress = context.progress();

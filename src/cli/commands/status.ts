@@ -4,6 +4,7 @@ import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand } from '../command.ts';
 import type { StatusEvent } from '../events.ts';
+import type { Paint } from '../paint.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
 import {
   offerText,
@@ -37,7 +38,7 @@ export const status = defineCommand({
       });
     }
     const localstream = await workspace.localstream();
-    const lines = output.json ? [] : await statusLines(workspace, localstream);
+    const lines = output.json ? [] : await statusLines(workspace, localstream, output.style.paint);
     output.result(statusEvent(workspace, localstream), lines.join('\n'));
   },
 });
@@ -63,13 +64,17 @@ function statusEvent({ session }: Workspace, localstream: Localstream): StatusEv
   };
 }
 
-async function statusLines({ session, pending }: Workspace, localstream: Localstream): Promise<string[]> {
-  const lines = [`this machine: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
-  if (localstream.listeners.length === 0) lines.push('listeners: none');
+async function statusLines(
+  { session, pending }: Workspace,
+  localstream: Localstream,
+  { strong }: Paint,
+): Promise<string[]> {
+  const lines = [`${strong('this machine')}: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
+  if (localstream.listeners.length === 0) lines.push(`${strong('listeners')}: none`);
   for (const listener of localstream.listeners) {
     const { host, port, peers, maxConnections, open } = listener;
     lines.push(
-      `listener ${formatPeer(host, port)}: ${peers.length} of ${plural(maxConnections, 'peer')}` +
+      `${strong(`listener ${formatPeer(host, port)}`)}: ${peers.length} of ${plural(maxConnections, 'peer')}` +
         (open ? ', open to unknown keys' : ''),
     );
     const shares = listener.shares.map(({ name, mode, folder }) => [
@@ -82,13 +87,15 @@ async function statusLines({ session, pending }: Workspace, localstream: Localst
     lines.push(...(await alignColumns(peers.map(peerRow))));
     lines.push(...(await alignColumns(listener.transfers.map(transferRow))));
   }
-  if (session === undefined) lines.push('connected to: no server');
+  if (session === undefined) lines.push(`${strong('connected to')}: no server`);
   else {
-    lines.push('connected to:', ...(await alignColumns([peerRow(session.peer)])));
+    lines.push(`${strong('connected to')}:`, ...(await alignColumns([peerRow(session.peer)])));
     lines.push(...(await alignColumns(session.transfers.map(transferRow))));
     pending.keepOffers(session.offers);
   }
-  if (pending.matters.length > 0) lines.push('waiting for an answer:', ...pending.matters.map(matterLine));
+  if (pending.matters.length > 0) {
+    lines.push(`${strong('waiting for an answer')}:`, ...pending.matters.map(matterLine));
+  }
   return lines;
 }
 

@@ -1,0 +1,138 @@
+/** The shell in a real terminal. */
+import assert from 'node:assert/strict';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { needs } from '../needs.ts';
+import { folderIn, freePort, run, scratch, serve, start } from './cli-process.ts';
+import { Terminal } from './tmux.ts';
+
+const { folder, server, client } = scratch();
+const docs = folderIn(folder, 'docs');
+const work = folderIn(folder, 'work');
+writeFileSync(join(docs, 'a.txt'), 'hello\n');
+
+describe('in a terminal', needs('tmux'), () => {
+  test('a question goes above the line being typed, which loses nothing', async () => {
+    const port = await freePort();
+    using shell = new Terminal([], { home: server, cwd: folder });
+    await shell.until(/localstream>/);
+    shell.type(`add_local_connection 127.0.0.1 ${port} 3 --share ${docs}`);
+    shell.press('Enter');
+    await shell.until(/listening on/);
+    shell.type('help exit # half typed');
+    shell.press('Left', 'Left', 'Left', 'Left', 'Left');
+    const stranger = start(['list_dir', `127.0.0.1:${port}:`, '--accept-new'], { home: client });
+    await stranger.until(/the check number there must be \d{3} \d{3}/);
+    await shell.until(/\[1\] an unknown client wants in: accept 1, trust 1 \(for good\) or reject 1/);
+    await shell.until(/localstream> help exit # half typed$/);
+    const [, digits] = /check number +(\d{3} \d{3})/.exec(shell.lines.join('\n')) ?? [];
+    shell.type('XY');
+    await shell.until(/localstream> help exit # half XYtyped$/);
+    shell.press('Enter');
+    await shell.until(/Close everything and leave\./);
+    shell.press('C-l');
+    shell.type('accept 1');
+    shell.press('Enter');
+    const ran = await stranger.ended;
+    assert.equal(ran.status, 0, ran.stderr);
+    assert.ok(ran.stderr.includes(`must be ${digits}`), 'both screens show the same number');
+    await shell.until(/left \d+\n(?:.*\n)*localstream>/);
+
+    const other = start(['list_dir', `127.0.0.1:${port}:`], { home: client });
+    await shell.until(/\[2\]/);
+    shell.type('reject 2');
+    shell.press('Enter');
+    assert.equal((await other.ended).status, 3);
+    shell.press('C-d');
+    await shell.until(/ended 0/);
+  });
+
+  test('an unknown server is asked about, and Ctrl-C stops a command, not the shell', async () => {
+    await using served = await serve(['--open', '--max', '3', '--share', docs], { home: server });
+    const home = join(folder, 'asked-home');
+    using shell = new Terminal([], { home, cwd: work });
+    await shell.until(/localstream>/);
+    shell.type(`connect ${served.peer}`);
+    shell.press('Enter');
+    await shell.until(
+      /unknown server\n(?:.*\n)* +fingerprint +SHA256:.*\n +check number +\d{3} \d{3}.*\n.*Connect to it\?/,
+    );
+    shell.press('C-c');
+    await shell.until(/localstream: cancelled\nlocalstream>$/);
+    shell.press('C-l', 'Up', 'Enter');
+    await shell.until(/Connect to it\?/);
+    shell.press('Enter');
+    await shell.until(/localstream: the server was not accepted.*\nlocalstream>$/);
+    shell.press('C-l', 'Up', 'Enter');
+    await shell.until(/Connect to it\?/);
+    shell.press('Down', 'Down');
+    await shell.until(/❯ yes, and remember/);
+    shell.press('Enter');
+    await shell.until(/connected to .*\n(?:.*\n)*\S+>$/);
+    shell.press('C-l');
+    shell.type('receive_file .');
+    shell.press('Enter');
+    await shell.until(/waiting for an offer of /);
+    shell.press('C-c');
+    await shell.until(/localstream: cancelled\n\S+>$/);
+    shell.type('ls "/do');
+    shell.press('Enter');
+    await shell.until(/\n>$/);
+    shell.press('C-c', 'C-l');
+    shell.type('ls /docs; frobnicate; ls');
+    shell.press('Enter');
+    await shell.until(/ a\.txt\nlocalstream: there is no command frobnicate.*\n\S+>$/);
+    shell.type('half a line');
+    shell.press('C-c', 'C-c');
+    await shell.until(/Ctrl-C again, or Ctrl-D, leaves/);
+    shell.press('C-c');
+    await shell.until(/ended 0/);
+    const history = join(home, 'history');
+    assert.equal(statSync(history).mode & 0o777, 0o600);
+    assert.match(readFileSync(history, 'utf8'), /^connect .*\n(?:.*\n)*receive_file \.\n/);
+    assert.equal((await run(['list_dir', `${served.peer}:`], { home })).status, 0, 'the key is remembered');
+  });
+
+  test('an offer comes in above the line being typed, on twenty columns as well', async () => {
+    const port = await freePort();
+    using sender = new Terminal([], { home: server, cwd: docs });
+    await sender.until(/localstream>/);
+    sender.type(`add_local_connection 127.0.0.1 ${port} 3 --open`);
+    sender.press('Enter');
+    await sender.until(/listening on/);
+    using receiver = new Terminal(['connect', `127.0.0.1:${port}`, '--accept-new'], {
+      home: join(folder, 'narrow-home'),
+      cwd: work,
+      columns: 20,
+    });
+    await receiver.until(/>$/);
+    receiver.press('C-l');
+    receiver.type('receive_file from-the-other-side.pdf.txt');
+    sender.type(`send_file ${port} a.txt`);
+    sender.press('Enter');
+    const typed = 'receive_file from-the-other-side.pdf.txt';
+    const shown = new RegExp(
+      `\\[1\\][\\s\\S]*${[...typed].map((letter) => `${letter.replace('.', '\\.')}\\n?`).join('')}$`,
+    );
+    await receiver.until(shown);
+    // The bar of whoever waits for the answer survives a change of the size.
+    await sender.until(/waiting for the other side$/);
+    for (const columns of [20, 300, 45]) {
+      sender.resize(columns);
+      const words = 'waiting for the other side'.slice(0, 8);
+      await sender.until(new RegExp(`(?:^|\\n)${words}[^\\n]*$`));
+      assert.equal(sender.lines.filter((line) => line.startsWith(words)).length, 1, sender.lines.join('\n'));
+    }
+    receiver.press('Enter');
+    await sender.until(/sent 1 file[\s\S]*a\.txt[\s\S]*localstream>$/);
+    receiver.resize(100);
+    await receiver.until(/received 1 file/);
+    assert.equal(readFileSync(join(work, 'from-the-other-side.pdf.txt'), 'utf8'), 'hello\n');
+    assert.doesNotMatch(sender.lines.join('\n'), /waiting for/, 'the bar is gone');
+    receiver.type('exit');
+    receiver.press('Enter');
+    await receiver.until(/ended 0/);
+    await sender.until(/left \d+[\s\S]*localstream>$/);
+  });
+});

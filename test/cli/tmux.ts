@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { environment, LAUNCHER } from './cli-process.ts';
+
+/** Milliseconds after which a screen that never shows what is waited for fails its test instead of hanging it. */
+const PATIENCE = 60_000;
+
+/** The program in a real terminal. */
+export class Terminal implements Disposable {
+  readonly #socket: string;
+
+  /** Starts `localstream WORDS` in a terminal of that size; when it has ended the screen says `ended STATUS`. */
+  constructor(
+    words: readonly string[],
+    options: { home: string; cwd: string; columns?: number; rows?: number },
+  ) {
+    const { home, cwd, columns = 100, rows = 30 } = options;
+    this.#socket = `localstream-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    const script = '"$0" "$@"; echo "ended $?"; exec sleep 600';
+    const env = environment(home, { TERM: 'screen-256color' });
+    execFileSync(
+      'tmux',
+      [
+        ...['-L', this.#socket, '-f', '/dev/null', 'new-session', '-d', '-c', cwd],
+        ...['-x', String(columns), '-y', String(rows), '--'],
+        ...['sh', '-c', script, process.execPath, LAUNCHER, ...words],
+      ],
+      { env: Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined)) },
+    );
+  }
+
+  /** The lines on the screen, without the empty ones at its end. */
+  get lines(): string[] {
+    return this.#tmux('capture-pane', '-p').trimEnd().split('\n');
+  }
+
+  /** Types text as it is. */
+  type(text: string): void {
+    this.#tmux('send-keys', '-l', '--', text);
+  }
+
+  /** Presses keys by their names: `Enter`, `C-c`, `Down`. */
+  press(...keys: string[]): void {
+    this.#tmux('send-keys', ...keys);
+  }
+
+  resize(columns: number, rows = 30): void {
+    this.#tmux('resize-window', '-x', String(columns), '-y', String(rows));
+  }
+
+  /** Waits until the screen, its lines joined, matches. */
+  async until(pattern: RegExp): Promise<void> {
+    const end = performance.now() + PATIENCE;
+    while (!pattern.test(this.lines.join('\n'))) {
+      assert.ok(performance.now() < end, `never showed ${pattern}:\n${this.lines.join('\n')}`);
+      await pause(50);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#tmux('kill-server');
+  }
+
+  #tmux(...words: string[]): string {
+    return execFileSync('tmux', ['-L', this.#socket, ...words], { encoding: 'utf8' });
+  }
+}
