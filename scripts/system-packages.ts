@@ -8,7 +8,11 @@ import { delimiter, join } from 'node:path';
 
 /** Each program with the Debian package that has it. */
 const PACKAGE_BY_PROGRAM = {
+  'avahi-browse': 'avahi-utils',
+  'avahi-daemon': 'avahi-daemon',
+  'avahi-publish': 'avahi-utils',
   b3sum: 'b3sum',
+  'dbus-daemon': 'dbus-daemon',
   ip: 'iproute2',
   openssl: 'openssl',
   python3: 'python3-minimal',

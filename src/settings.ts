@@ -19,6 +19,7 @@ interface Rule<T> {
 
 interface Row<T> extends Rule<T> {
   readonly about: string;
+  readonly secret?: boolean;
 }
 
 /** Longest delay that a Node.js timer takes; above it, it would fire at once. */
@@ -53,8 +54,28 @@ const NAME_RULE: Rule<string> = {
   allowed: `1 to ${NAME_BYTES} bytes of text without control characters or outer spaces`,
 };
 
+const INTERFACES_RULE: Rule<string> = {
+  schema: v.pipe(v.string(), v.maxLength(1024), v.regex(/^[^\s,]+(?: *, *[^\s,]+)*$/)),
+  unit: 'text',
+  allowed: 'names of interfaces with commas between them',
+};
+
+function text(allowed: string, pattern: RegExp): Rule<string> {
+  return { schema: v.pipe(v.string(), v.maxLength(4096), v.regex(pattern)), unit: 'text', allowed };
+}
+
+const AUTH_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,47}(?:\.[A-Za-z_][A-Za-z0-9_$]{0,47})?$/;
+const AUTH_COLUMNS =
+  /^username=[A-Za-z_][A-Za-z0-9_$]{0,47},password=[A-Za-z_][A-Za-z0-9_$]{0,47}(?:,disabled=[A-Za-z_][A-Za-z0-9_$]{0,47})?$/;
+const FILE_RULE = text('the path of a file', /^[^\0\r\n]+$/);
+
 function row<T>(rule: Rule<T>, about: string): Row<T> {
   return { ...rule, about };
+}
+
+/** A row whose value is shown nowhere. */
+function secret<T>(rule: Rule<T>, about: string): Row<T> {
+  return { ...rule, about, secret: true };
 }
 
 const ROWS = {
@@ -89,6 +110,15 @@ const ROWS = {
     whole('milliseconds', 200, 7_200_000),
     'silence after which a peer counts as lost',
   ),
+  'discovery.enabled': row(choice('on', 'off'), 'whether listeners make themselves known on the network'),
+  'discovery.interfaces': row(
+    orNull(INTERFACES_RULE, 'all that reach others'),
+    'interfaces on which peers are announced and looked for',
+  ),
+  'discovery.lifetime': row(
+    whole('milliseconds', 2000, 4_500_000),
+    'how long others believe that this machine is there when it has gone without a word',
+  ),
   'strangers.handshakes': row(whole('count', 1, 100_000), 'unproven connections at once, of all addresses'),
   'strangers.handshakesPerAddress': row(
     whole('count', 1, 100_000),
@@ -106,6 +136,39 @@ const ROWS = {
   'sessions.paths': row(whole('count', 0, 1000), 'paths that the history lists of one transfer'),
   'receipts.keep': row(whole('count', 1, 1_000_000), 'receipts that are kept'),
   'receipts.maxDays': row(whole('count', 1, 36_500), 'days that a receipt is kept'),
+  'auth.url': row(
+    orNull(
+      text(
+        'mysql://USER@HOST[:PORT]/DATABASE or mysql://USER@localhost/DATABASE?socket=PATH, without a password',
+        /^(?:mysql|mariadb):\/\/[^\s:@/]+@[^\s@/]+\/[^\s/?#]+(?:\?socket=[^\s&#]+)?$/,
+      ),
+      'the file users.db in the home',
+    ),
+    'where the users are',
+  ),
+  'auth.passwordFile': row(orNull(FILE_RULE, 'no file'), 'the file with the password for auth.url'),
+  'auth.password': secret(
+    orNull(text('a text', /^[^\0\r\n]+$/), 'none, or that of auth.passwordFile'),
+    'the password for auth.url; only in the settings file',
+  ),
+  'auth.table': row(
+    text('the name of a table, a database and a dot before it', AUTH_NAME),
+    'the table of the users; the rights and the limits stand beside it',
+  ),
+  'auth.columns': row(
+    orNull(text('username=COLUMN,password=COLUMN[,disabled=COLUMN]', AUTH_COLUMNS), 'the table is our own'),
+    "columns of another program's table, which is then only read",
+  ),
+  'auth.tls': row(
+    orNull(choice('verify', 'encrypt', 'off'), 'verify, and off on this machine'),
+    'TLS to the database: with the right certificate, with any, or none',
+  ),
+  'auth.caFile': row(
+    orNull(FILE_RULE, "the system's"),
+    'certificates (PEM) that the database may be certified by',
+  ),
+  'auth.connections': row(whole('count', 1, 64), 'connections to the database at once'),
+  'auth.timeout': row(whole('milliseconds', 100, 60_000), 'time that the database has for an answer'),
   'log.maxBytes': row(whole('bytes', 4096, 1_073_741_824), 'size at which the error log is rotated'),
   'log.keep': row(whole('count', 1, 1000), 'rotated error logs that are kept'),
 } satisfies Record<keyof typeof defaults, Row<unknown>>;
@@ -140,6 +203,8 @@ export interface SettingDescription {
   readonly unit: SettingUnit;
   /** Its environment variable. */
   readonly variable: string;
+  /** It must be shown nowhere. */
+  readonly secret: boolean;
 }
 
 /** What the environment variable of every setting begins with. */
@@ -165,8 +230,8 @@ export function defaultOf(key: SettingKey): string | number | null {
 /** Describes every setting, in the order of `config/default.json`. */
 export function describeSettings(): SettingDescription[] {
   return settingKeys.map((key) => {
-    const { allowed, about, unit } = ROWS[key];
-    return { key, default: defaultOf(key), allowed, about, unit, variable: variableOf(key) };
+    const { allowed, about, unit, secret = false }: Row<unknown> = ROWS[key];
+    return { key, default: defaultOf(key), allowed, about, unit, variable: variableOf(key), secret };
   });
 }
 
@@ -245,7 +310,9 @@ export function checkSetting(key: SettingKey, value: unknown, place?: string): s
   const result = v.safeParse(ROWS[key].schema, typeof value === 'string' ? fromText(key, value) : value);
   if (result.success) return result.output;
   const where = place === undefined ? '' : ` in ${place}`;
-  throw errorOf('BAD_SETTING', `${key} can't be ${quote(value)}${where}`, {
+  // What was meant for a secret, or is a URL with a password in it, is not repeated.
+  const shown = key.startsWith('auth.') ? 'that' : quote(value);
+  throw errorOf('BAD_SETTING', `${key} can't be ${shown}${where}`, {
     hint: `it must be ${ROWS[key].allowed}`,
   });
 }
