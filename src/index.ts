@@ -20,6 +20,8 @@ export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
 export type { Fingerprint } from './crypto/fingerprint.ts';
 export { isFingerprint, parseFingerprint } from './crypto/fingerprint.ts';
+export type { Browser, FoundPeer, PeerEvent } from './discovery/browser.ts';
+export type { PeerAddress } from './discovery/reachability.ts';
 export type { ErrorCode, ErrorDetail, FlagName } from './errors.ts';
 export {
   AccessError,
@@ -34,12 +36,12 @@ export {
   UnavailableError,
   UsageError,
 } from './errors.ts';
-export type { OpenOptions } from './localstream.ts';
+export type { ListenOptions, OpenOptions } from './localstream.ts';
 export { Localstream, openLocalstream } from './localstream.ts';
 export type { ExistingPolicy } from './protocol/messages.ts';
 export { escapeText } from './protocol/text.ts';
 export type { ShareMode } from './server/access.ts';
-export type { ListenOptions, SendOptions } from './server/listener.ts';
+export type { SendOptions } from './server/listener.ts';
 export { Listener } from './server/listener.ts';
 export type { Share, ShareOptions } from './server/shares.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';

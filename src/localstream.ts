@@ -2,9 +2,11 @@
 import type { ConnectOptions } from './client/link.ts';
 import { Session } from './client/session.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
+import type { Browser } from './discovery/browser.ts';
+import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
-import { Listener, type ListenOptions } from './server/listener.ts';
+import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
 import { Recorder } from './session/recorder.ts';
 import type { Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
@@ -26,6 +28,11 @@ export interface OpenOptions {
   readonly onWarning?: Warn;
 }
 
+export interface ListenOptions extends PortOptions {
+  /** Makes the listener known on the network under {@link Localstream.name}; not when it is bound to loopback. */
+  readonly advertise?: boolean;
+}
+
 /** Opened by {@link openLocalstream}, to be closed by `await using` or {@link Localstream.close}. */
 export class Localstream implements AsyncDisposable {
   /** This device's name, as peers see it. */
@@ -40,11 +47,20 @@ export class Localstream implements AsyncDisposable {
   readonly #host: HostParts;
   readonly #listeners = new Set<Listener>();
   readonly #sessions = new Set<Session>();
+  readonly #warn: Warn | undefined;
+  #discovery: Promise<Discovery> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal See {@link openLocalstream}. */
-  constructor(parts: HostParts, home: Home, sessions: SessionStore, receipts: ReceiptStore) {
+  constructor(
+    parts: HostParts,
+    home: Home,
+    sessions: SessionStore,
+    receipts: ReceiptStore,
+    warn: Warn | undefined,
+  ) {
     this.#host = parts;
+    this.#warn = warn;
     this.home = home;
     this.name = parts.name;
     this.fingerprint = parts.identity.fingerprint;
@@ -66,7 +82,17 @@ export class Localstream implements AsyncDisposable {
     const listener = await Listener.start(this.#host, options);
     this.#listeners.add(listener);
     void listener.closed.then(() => this.#listeners.delete(listener));
+    if (options.advertise && !isLoopback(listener.host)) void this.#advertise(listener);
     return listener;
+  }
+
+  /**
+   * Looks for peers on the local network until the browser is stopped. What it finds are claims of whoever sends
+   * packets: nobody is dialled, and the key decides who it is.
+   */
+  async discover(): Promise<Browser> {
+    this.#requireOpen();
+    return (await this.#startDiscovery()).browse();
   }
 
   /** Connects to a server: see {@link Session.connect} for what it throws. */
@@ -93,7 +119,34 @@ export class Localstream implements AsyncDisposable {
     if (this.#closing) throw errorOf('SHUTTING_DOWN', 'localstream is being closed');
   }
 
+  #startDiscovery(): Promise<Discovery> {
+    this.#discovery ??= import('./discovery/mdns.ts').then(({ Discovery }) =>
+      Discovery.start({
+        settings: this.settings,
+        fingerprint: this.fingerprint,
+        ...(this.#warn && { onWarning: this.#warn }),
+      }),
+    );
+    return this.#discovery;
+  }
+
+  /** In the background: the port serves at once, and takes part in the network's names a second later. */
+  async #advertise(listener: Listener): Promise<void> {
+    try {
+      const discovery = await this.#startDiscovery();
+      const { host, port } = listener;
+      const { name, fingerprint } = this;
+      const advertisement = await discovery.advertise({ name, port, fingerprint, login: false, host });
+      await listener.closed;
+      await advertisement.stop();
+    } catch (error) {
+      this.log.write({ error, doing: `making port ${listener.port} known` });
+    }
+  }
+
   async #close(): Promise<void> {
+    // First: whoever looks for this machine shall not find what is about to be gone.
+    await Promise.allSettled([this.#discovery?.then((discovery) => discovery.stop())]);
     const all = [...this.#sessions, ...this.#listeners];
     await Promise.allSettled(all.map((one) => one.close()));
     await this.#host.recorder.flush();
@@ -142,5 +195,11 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
     home,
     sessions,
     receipts,
+    warn,
   );
+}
+
+/** Where only this machine itself can come from. */
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.');
 }

@@ -150,7 +150,11 @@ export class Advertisement implements AsyncDisposable {
       },
     );
     this.#publications.set(link, publication);
-    await publication.start();
+    try {
+      await publication.start();
+    } catch (error) {
+      this.#onError(error instanceof Error ? error : new Error(String(error)), link);
+    }
   }
 
   /** The name was lost after it had been announced. While a claim runs, that one goes on to the next name itself. */
