@@ -214,6 +214,24 @@ export interface StatusEvent {
   session: { peer: PeerDetail; transfers: TransferDetail[] } | null;
 }
 
+/** Somebody on the local network: all of it is what the machine says of itself. */
+export interface FoundEvent {
+  event: 'found';
+  change: 'appear' | 'change' | 'vanish';
+  name: string;
+  /** The likeliest to be reached first. */
+  addresses: { host: string; port: number; family: 4 | 6; interface: string; rank: number }[];
+  /** Beginning of the fingerprint that it claims, in base64. */
+  fingerprintHint: string | null;
+  /** The trusted peer whose fingerprint begins so. */
+  trustedAs: string | null;
+  /** Whether it wants a user's name and password. */
+  login: boolean;
+  /** Whether it is a listener of this machine. */
+  own: boolean;
+  lastSeen: string;
+}
+
 /** Who this machine is. */
 export interface IdentityEvent {
   event: 'identity';
@@ -277,6 +295,7 @@ export type OutputEvent =
   | ReceiptEvent
   | FailedEvent
   | StatusEvent
+  | FoundEvent
   | IdentityEvent
   | TrustedEvent
   | CommandEvent

@@ -5,6 +5,7 @@ import { delConnection } from './commands/del-connection.ts';
 import { get, put } from './commands/get-put.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
+import { possibleConnections } from './commands/possible-connections.ts';
 import { receiveFile } from './commands/receive-file.ts';
 import { sendFile } from './commands/send-file.ts';
 import { exit, help } from './commands/shell.ts';
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   delConnection,
   serve,
   status,
+  possibleConnections,
   connect,
   disconnect,
   listDir,

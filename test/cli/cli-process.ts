@@ -46,7 +46,9 @@ export function scratch(): { readonly folder: string; readonly server: string; r
 /** The environment of a run: without what would colour or steer it. */
 export function environment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR, XDG_CACHE_HOME } = process.env;
-  return { PATH, HOME, TMPDIR, XDG_CACHE_HOME, LANG: 'C.UTF-8', LOCALSTREAM_HOME: home, ...more };
+  // Nobody on the network shall see what a test has opened.
+  const quiet = { LANG: 'C.UTF-8', LOCALSTREAM_HOME: home, LOCALSTREAM_DISCOVERY_ENABLED: 'off' };
+  return { PATH, HOME, TMPDIR, XDG_CACHE_HOME, ...quiet, ...more };
 }
 
 /** Starts a command. */

@@ -12,6 +12,7 @@ const NAMES = [
   'del_connection',
   'send_file',
   'status',
+  'possible_connections',
   'connect',
   'disconnect',
   'receive_file',

@@ -6,6 +6,7 @@ import { flag, option } from '../command.ts';
 import type { Context } from '../context.ts';
 import { looksRemote, type PeerAddress, parseRemotePath } from '../peer-address.ts';
 import { channelText, peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
+import { dialWays, waysTo } from '../reach.ts';
 
 /** How an unknown server is dealt with. */
 export const REACH_OPTIONS = {
@@ -34,22 +35,26 @@ export async function dial(context: Context, peer: PeerAddress, reach: Reach): P
   const { output, signal, workspace, asker } = context;
   const localstream = await workspace.localstream();
   const known = reach.acceptNew ? await localstream.trust.list() : [];
-  const session = await localstream.connect({
-    host: peer.host,
-    ...(peer.port === undefined ? {} : { port: peer.port }),
-    ...(reach.fingerprint === undefined ? {} : { fingerprint: reach.fingerprint }),
-    acceptNew: reach.acceptNew,
-    ...(asker.server === undefined ? {} : { decide: asker.server }),
-    signal,
-    onWaiting: (question) => {
-      const name = shownName(question.claimedName);
-      const digits = shownCheckNumber(question.checkNumber);
-      output.note(
-        `waiting until somebody at "${name}" lets this machine in; the check number there must be ${digits}`,
-        questionEvent(question, 'there', null),
-      );
-    },
-  });
+  const ways = await waysTo(localstream, { host: peer.host, port: peer.port }, signal);
+  const expected = reach.fingerprint ?? ways.fingerprint;
+  const session = await dialWays(ways, ({ host, port }) =>
+    localstream.connect({
+      host,
+      ...(port === undefined ? {} : { port }),
+      ...(expected === undefined ? {} : { fingerprint: expected }),
+      acceptNew: reach.acceptNew,
+      ...(asker.server === undefined ? {} : { decide: asker.server }),
+      signal,
+      onWaiting: (question) => {
+        const name = shownName(question.claimedName);
+        const digits = shownCheckNumber(question.checkNumber);
+        output.note(
+          `waiting until somebody at "${name}" lets this machine in; the check number there must be ${digits}`,
+          questionEvent(question, 'there', null),
+        );
+      },
+    }),
+  );
   const { fingerprint } = session.peer;
   output.detail(`  ${peerText(session.peer)}: ${channelText(session.peer)}`);
   if (reach.acceptNew && !known.some((trusted) => trusted.fingerprint === fingerprint)) {

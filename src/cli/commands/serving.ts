@@ -15,6 +15,7 @@ export const LISTEN_OPTIONS = {
     'folder',
   ),
   open: flag('let unknown keys in without a question'),
+  hidden: flag('do not make it known on the network'),
 } as const;
 
 /** Told wherever unknown peers can come. */
@@ -29,18 +30,21 @@ export interface Listening {
   readonly max?: number | undefined;
   readonly shares?: readonly ShareOptions[];
   readonly open: boolean;
+  /** Not made known on the network. */
+  readonly hidden?: boolean;
 }
 
 /** Opens a listener, follows it and says that it is ready. */
 export async function openListener(
   context: Context,
-  { port, host, max, shares, open }: Listening,
+  { port, host, max, shares, open, hidden = false }: Listening,
 ): Promise<Listener> {
   const localstream = await context.workspace.localstream();
   const decide = context.asker.client;
   const options: ListenOptions = {
     port,
     open,
+    advertise: !hidden && localstream.settings.discovery.enabled === 'on',
     ...(host === undefined ? {} : { host }),
     ...(max === undefined ? {} : { maxConnections: max }),
     ...(shares === undefined ? {} : { shares }),

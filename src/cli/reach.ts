@@ -1,0 +1,135 @@
+/** From what a person calls a peer to addresses to dial: an address, a name of the system, of a trusted peer, or found. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { errorOf, LocalstreamError } from '../errors.ts';
+import type { Browser, Fingerprint, FoundPeer, Localstream, TrustedPeer } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
+import { parsePeer } from './peer-address.ts';
+
+/** One place to dial. */
+export interface Way {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+/** Where a peer may be, the likeliest first, and the key that it must have where its name says so. */
+export interface Ways {
+  readonly ways: readonly [Way, ...Way[]];
+  readonly fingerprint: Fingerprint | undefined;
+}
+
+/** Milliseconds that a peer is looked for on the network. */
+const LOOK = 2000;
+/** Milliseconds that the system's answer is waited for when somebody of that name has been found already. */
+const LATE = 1000;
+const MOST_WAYS = 6;
+
+/** Codes after which another address of the same peer is worth a try: nothing of ours has been sent. */
+const TRY_NEXT = new Set(['UNREACHABLE', 'TIMEOUT', 'NOT_LOCALSTREAM', 'NO_SUCH_HOST', 'KEY_CHANGED']);
+
+/** A name as it can be typed where a peer is meant, in lower case: spaces and separators become hyphens. */
+export function typedName(name: string): string {
+  return name
+    .normalize('NFC')
+    .toLowerCase()
+    .replace(/[\s\p{C}:/\\@[\]"'%]+/gu, '-')
+    .replace(/^-+/, '');
+}
+
+/**
+ * Finds where a peer is. Names of the system come first; then a trusted peer's own and last known addresses, for which
+ * its pinned key is demanded; then whoever goes by that name on the network.
+ *
+ * @throws NO_SUCH_HOST, and USAGE where two go by that name.
+ */
+export async function waysTo(
+  localstream: Localstream,
+  { host, port }: Way,
+  signal: AbortSignal,
+): Promise<Ways> {
+  const direct: Ways = { ways: [{ host, port }], fingerprint: undefined };
+  if (isIP(host.split('%')[0] ?? '') !== 0) return direct;
+  const resolving = lookup(host).then(
+    () => true,
+    () => false,
+  );
+  // Names like `nas` and `nas.local` are answered at once where they are known: nobody needs to be looked for.
+  if (await Promise.race([resolving, after(100, signal, false)])) return direct;
+  const trusted = await localstream.trust.byName(host);
+  const matches = (peer: FoundPeer) =>
+    trusted === undefined
+      ? typedName(peer.name) === typedName(host)
+      : peer.fingerprintHint !== undefined && keyText(trusted).startsWith(peer.fingerprintHint);
+  await using browser = await localstream.discover();
+  const found = await firstFound(browser, matches, signal);
+  if (await Promise.race([resolving, after(found.length > 0 ? LATE : LOOK, signal, false)])) return direct;
+  signal.throwIfAborted();
+  if (trusted === undefined && found.length > 1) throw ambiguous(host, found);
+  const ways = [
+    ...found.flatMap(({ addresses }) => addresses.map((way) => ({ host: way.host, port: port ?? way.port }))),
+    ...knownPlaces(trusted).map((way) => ({ host: way.host, port: port ?? way.port })),
+  ];
+  const unique = [...new Map(ways.map((way) => [`${way.host} ${way.port}`, way])).values()];
+  const [first, ...rest] = unique.slice(0, MOST_WAYS);
+  if (first === undefined) throw unknown(host);
+  return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
+}
+
+/** Dials one way after the other until one leads to the peer. */
+export async function dialWays<Result>({ ways }: Ways, dial: (way: Way) => Promise<Result>): Promise<Result> {
+  const [first, ...rest] = ways;
+  try {
+    return await dial(first);
+  } catch (error) {
+    const [next, ...others] = rest;
+    const isWorthIt = error instanceof LocalstreamError && TRY_NEXT.has(error.code);
+    if (next === undefined || !isWorthIt) throw error;
+    return await dialWays({ ways: [next, ...others], fingerprint: undefined }, dial);
+  }
+}
+
+function keyText({ fingerprint }: TrustedPeer): string {
+  return fingerprint.slice('SHA256:'.length);
+}
+
+/** Where a trusted peer was met before. */
+function knownPlaces(trusted: TrustedPeer | undefined): Way[] {
+  return (trusted?.addresses ?? []).map(parsePeer).map(({ host, port }) => ({ host, port }));
+}
+
+/** Everybody who matches, as soon as somebody does; nobody after a while. */
+async function firstFound(
+  browser: Browser,
+  matches: (peer: FoundPeer) => boolean,
+  signal: AbortSignal,
+): Promise<FoundPeer[]> {
+  void after(LOOK, signal, undefined).then(() => browser.stop());
+  for await (const { change, peer } of browser) if (change !== 'vanish' && matches(peer)) break;
+  return browser.found().filter(matches);
+}
+
+/** Resolves after a while, or at once when the signal aborts. */
+function after<Value>(milliseconds: number, signal: AbortSignal, value: Value): Promise<Value> {
+  const { promise, resolve } = Promise.withResolvers<Value>();
+  const timer = setTimeout(() => resolve(value), milliseconds).unref();
+  const stop = () => {
+    clearTimeout(timer);
+    resolve(value);
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  return promise;
+}
+
+function unknown(host: string): LocalstreamError {
+  return errorOf('NO_SUCH_HOST', `'${escapeText(host)}' is no host, no trusted peer and nobody found here`, {
+    hint: 'possible_connections shows who is there; HOST:PORT works without being found',
+  });
+}
+
+function ambiguous(host: string, found: readonly FoundPeer[]): LocalstreamError {
+  const places = found.flatMap(({ addresses }) => addresses.slice(0, 1).map((way) => escapeText(way.host)));
+  return errorOf('USAGE', `${found.length} machines go by the name '${escapeText(host)}'`, {
+    hint: `write the address: ${places.slice(0, 4).join(', ')}`,
+  });
+}
