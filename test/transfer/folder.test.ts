@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
   renameSync,
   statSync,
@@ -14,6 +18,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { EntryStat } from '../../src/transfer/entry-stat.ts';
 import { Folder } from '../../src/transfer/folder.ts';
@@ -21,7 +26,9 @@ import { FolderStack } from '../../src/transfer/folder-stack.ts';
 import { checkName, checkPath, encodeName, fsPath, type SafeName } from '../../src/transfer/name.ts';
 import { TargetFile } from '../../src/transfer/target-file.ts';
 import {
+  afterwards,
   elsewhere,
+  killHard,
   namesIn,
   openDescriptors,
   picture,
@@ -198,6 +205,28 @@ for (const anchor of ['descriptor', 'path'] as const)
         assert.throws(() => devices.openFile(name('null'), use), { code: 'NOT_A_FILE' });
       }
       assert.equal(openDescriptors(), before);
+    });
+
+    test('looking at a pipe does not let its writer go on', async (t) => {
+      const { path, root } = temporaryRoot(t, anchor);
+      execFileSync('mkfifo', [join(path, 'pipe')]);
+      const script = 'echo ready; exec 3>pipe; test -e asked; echo $?';
+      const writer = spawn('sh', ['-c', script], { cwd: path, stdio: ['ignore', 'pipe', 'inherit'] });
+      afterwards(t, () => killHard(writer));
+      let told = '';
+      writer.stdout.on('data', (chunk) => {
+        told += String(chunk);
+      });
+      const closed = once(writer, 'close');
+      await once(writer.stdout, 'data');
+      await delay(200);
+      assert.throws(() => root.openFile(name('pipe'), 'read'), { code: 'NOT_A_FILE' });
+      await delay(200);
+      writeFileSync(join(path, 'asked'), '');
+      const reader = openSync(join(path, 'pipe'), constants.O_RDONLY | constants.O_NONBLOCK);
+      await closed;
+      closeSync(reader);
+      assert.equal(told, 'ready\n0\n');
     });
 
     test('what turned into something else after the look is noticed after the opening', (t) => {

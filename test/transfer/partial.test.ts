@@ -21,7 +21,15 @@ import { Folder } from '../../src/transfer/folder.ts';
 import { checkName, type SafeName } from '../../src/transfer/name.ts';
 import { hasPartial, isPartialName, partialName } from '../../src/transfer/partial.ts';
 import { TargetFile } from '../../src/transfer/target-file.ts';
-import { killHard, namesIn, openDescriptors, receive, startElsewhere, temporaryRoot } from './workplace.ts';
+import {
+  afterwards,
+  killHard,
+  namesIn,
+  openDescriptors,
+  receive,
+  startElsewhere,
+  temporaryRoot,
+} from './workplace.ts';
 
 const name = (text: string): SafeName => checkName(text);
 const plain = { mode: 0o644, mtime: 0 };
@@ -38,13 +46,22 @@ async function endedProcess(): Promise<number> {
   return child.pid ?? 0;
 }
 
-/** The number of a process that lives as long as the test: one of `wanted`, if any are. */
-async function sleeperWith(t: TestContext, wanted?: readonly number[]): Promise<number> {
+/** The number of a shell script that runs as long as the test: one of `wanted`, if any are. */
+async function programWith(
+  t: TestContext,
+  path: string,
+  script: string,
+  wanted?: readonly number[],
+): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {
-    const sleeper = spawn('sleep', ['1000']);
-    t.after(() => sleeper.kill());
-    await once(sleeper, 'spawn');
-    const number = sleeper.pid ?? 0;
+    const program = spawn('sh', ['-c', script], {
+      cwd: path,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    afterwards(t, () => killHard(program));
+    // It says a word, or it could not start, and its output ends.
+    await Promise.race([once(program.stdout, 'data'), once(program.stdout, 'end')]);
+    const number = program.pid ?? 0;
     if (wanted === undefined || wanted.includes(number)) return number;
   }
   throw new Error('no process got one of the numbers');
@@ -242,9 +259,8 @@ suite('what only looks like a partial', () => {
 });
 
 suite('whose process is gone', () => {
-  test('a number that another program has by now keeps no partial from being taken up', async (t) => {
-    const { path, root } = temporaryRoot(t);
-    // A rename would make the file younger than that program, so one waits for each number that may be next.
+  /** Partials older than the processes of their numbers, which come next; a rename would make them younger again. */
+  async function oldPartials(path: string): Promise<readonly number[]> {
     const highest = Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'));
     const numbers = Array.from({ length: 4000 }, (_, index) => {
       const number = process.pid + index + 1;
@@ -253,15 +269,29 @@ suite('whose process is gone', () => {
     });
     for (const number of numbers) writeFileSync(join(path, partialOf(number)), 'left');
     await delay(2500);
-    const program = await sleeperWith(t, numbers);
-    for (const number of numbers) if (number !== program) unlinkSync(join(path, partialOf(number)));
-    using file = TargetFile.open(root, name('target'), { size: 8 });
-    assert.equal(file.resumable, 4);
-  });
+    return numbers;
+  }
+
+  for (const [what, script, resumable] of [
+    ['keeps no partial from being taken up', 'echo; exec sleep 1000', 4],
+    [
+      'and which has it open, keeps it',
+      `exec <${partialOf(0).replace('-0.', () => '-$$.')}; echo; exec sleep 1000`,
+      0,
+    ],
+  ] as const)
+    test(`a number that another program has by now ${what}`, async (t) => {
+      const { path, root } = temporaryRoot(t);
+      const numbers = await oldPartials(path);
+      const program = await programWith(t, path, script, numbers);
+      for (const number of numbers) if (number !== program) unlinkSync(join(path, partialOf(number)));
+      using file = TargetFile.open(root, name('target'), { size: 8 });
+      assert.equal(file.resumable, resumable);
+    });
 
   test('a partial that is younger than the process of its number is that process’s', async (t) => {
     const { path, root } = temporaryRoot(t);
-    const sleeper = await sleeperWith(t);
+    const sleeper = await programWith(t, path, 'echo; exec sleep 1000');
     writeFileSync(join(path, partialOf(sleeper)), 'theirs');
     using file = TargetFile.open(root, name('target'), { size: 8 });
     assert.equal(file.resumable, 0);
