@@ -34,7 +34,7 @@ function typeOf(stats: BigIntStats): EntryType {
 }
 
 /** Nanoseconds to whole microseconds, rounded down on both sides of 1970. */
-export function microseconds(nanoseconds: bigint): number {
+function microseconds(nanoseconds: bigint): number {
   const rest = nanoseconds % 1000n;
   return Number((nanoseconds - (rest < 0n ? rest + 1000n : rest)) / 1000n);
 }
