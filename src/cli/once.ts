@@ -8,7 +8,7 @@ import { Output } from './output.ts';
 import { paintFor } from './paint.ts';
 import { helpOf, type Invocation, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
-import { canAsk, terminalAsker } from './question.ts';
+import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import { recoverArguments } from './raw-arguments.ts';
 import { Screen } from './screen.ts';
 import { Signals } from './signals.ts';
@@ -82,7 +82,7 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     signal,
     globals,
     workspace,
-    asker: askerFor(styled),
+    asker: askerFor(styled, signals),
     progress: () => createProgress(styled),
     help: (name) => helpOf(name, 'once', styled.screen.columns),
     openShell,
@@ -90,12 +90,13 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   await invocation.command.run(context, invocation.input);
 }
 
-function askerFor(output: Output): Asker {
+function askerFor(output: Output, signals: Signals): Asker {
   if (!canAsk()) return {};
-  return terminalAsker(output, async (use) => {
+  const borrow: Borrow = async (use) => {
     using _held = output.screen.hold();
     return await use();
-  });
+  };
+  return terminalAsker({ output, borrow, onInterrupt: () => signals.interrupt() });
 }
 
 async function greet(output: Output): Promise<void> {

@@ -1,5 +1,5 @@
 /** Questions to the person at the terminal, one at a time. inquirer is loaded by the first. */
-import { errorOf } from '../errors.ts';
+import { CancelledError, errorOf } from '../errors.ts';
 import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
 import type { Asker } from './asker.ts';
 import type { Output } from './output.ts';
@@ -16,13 +16,24 @@ export function canAsk(
   return stdin.isTTY === true && stderr.isTTY === true;
 }
 
+/** What an asker at a terminal works with. */
+export interface AskerOptions {
+  readonly output: Output;
+  readonly borrow: Borrow;
+  /** Ctrl-C within a question, which the terminal tells nobody else: it is meant for the command. */
+  readonly onInterrupt: () => void;
+}
+
 /** An asker that puts its questions on the terminal, one after the other. */
-export function terminalAsker(output: Output, borrow: Borrow): Required<Asker> {
+export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Required<Asker> {
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <Result>(signal: AbortSignal, ask: () => Promise<Result>): Promise<Result> => {
     const turn = last.then(() => {
       signal.throwIfAborted();
-      return borrow(ask);
+      return borrow(ask).catch((error: unknown) => {
+        if (error instanceof CancelledError && !signal.aborted) onInterrupt();
+        throw error;
+      });
     });
     last = turn.catch(() => {});
     return turn;

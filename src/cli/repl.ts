@@ -11,7 +11,7 @@ import type { Output } from './output.ts';
 import { peerName, questionEvent, questionLines } from './peer-text.ts';
 import { helpOf, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
-import { canAsk, terminalAsker } from './question.ts';
+import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import type { Signals } from './signals.ts';
 import { tokenise, type Word } from './tokenise.ts';
 import type { Workspace } from './workspace.ts';
@@ -106,10 +106,11 @@ class Terminal extends Shell {
   constructor(setup: ShellSetup) {
     super(setup);
     const { output, workspace } = setup;
-    const inTerminal = terminalAsker(output, async (use) => {
+    const borrow: Borrow = async (use) => {
       using _held = output.screen.hold();
       return await (this.#reader?.borrow(use) ?? use());
-    });
+    };
+    const inTerminal = terminalAsker({ output, borrow, onInterrupt: () => this.#interrupt() });
     this.asker = {
       ...inTerminal,
       // A stranger must not take the prompt away from whoever is typing.

@@ -42,6 +42,11 @@ export class Signals implements Disposable {
     };
   }
 
+  /** As if SIGINT had come. */
+  interrupt(): void {
+    this.#handlers.get('SIGINT')?.();
+  }
+
   [Symbol.dispose](): void {
     for (const [name, handler] of this.#handlers) process.off(name, handler);
   }
