@@ -14,6 +14,7 @@ const PACKAGE_BY_PROGRAM = {
   b3sum: 'b3sum',
   'dbus-daemon': 'dbus-daemon',
   ip: 'iproute2',
+  mariadbd: 'mariadb-server',
   openssl: 'openssl',
   python3: 'python3-minimal',
   strace: 'strace',

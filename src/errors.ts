@@ -21,6 +21,9 @@ const LOCAL_CODES = {
   KEY_CHANGED: { exit: 6, meaning: 'a known peer presents another key' },
   LOST: { exit: 4, meaning: 'the connection was lost' },
   STATE: { exit: 1, meaning: 'the state folder cannot be used' },
+  NO_SUCH_USER: { exit: 1, meaning: 'there is no user of that name' },
+  USER_EXISTS: { exit: 1, meaning: 'there is a user of that name' },
+  NO_USERS: { exit: 4, meaning: 'the user store does not answer' },
   TERMINATED: { exit: 143, meaning: 'ended by a signal' },
 } as const;
 

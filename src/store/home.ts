@@ -15,6 +15,8 @@ export interface Home {
   readonly identityFile: string;
   readonly trustFile: string;
   readonly sessionsFile: string;
+  /** The users, where no database is set. */
+  readonly usersFile: string;
   readonly receipts: string;
   /** Where offers land that name no other place. */
   readonly inbox: string;
@@ -48,6 +50,7 @@ function homeAt({ config, data, log }: { config: string; data: string; log: stri
     identityFile: join(data, 'identity.json'),
     trustFile: join(data, 'trust.json'),
     sessionsFile: join(data, 'sessions.json'),
+    usersFile: join(data, 'users.db'),
     receipts: join(data, 'receipts'),
     inbox: join(data, 'inbox'),
     errorLog: join(log, 'error.log'),
@@ -87,7 +90,8 @@ export function ensureHome(home: Home): void {
   for (const folder of [home.receipts, home.inbox]) ensurePrivateFolder(folder);
 }
 
-const OURS = /^(config|identity|trust|sessions)\.json|^(receipts|inbox|log)$|^error\.log|\.localstream-/;
+const OURS =
+  /^(config|identity|trust|sessions)\.json|^users\.db|^(receipts|inbox|log)$|^error\.log|\.localstream-/;
 
 /**
  * Makes one folder with mode 0700, or checks that an existing one is private.
