@@ -10,7 +10,7 @@ import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/repor
 import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import { filterRules } from '../transfer/path-filter.ts';
-import { namedRoots } from '../transfer/source.ts';
+import { namedRoots, STREAM_PATH } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { localPlace } from '../transfer/target-place.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
@@ -156,11 +156,15 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * breaks is made again and the transfer goes on where it stood.
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
+   * @param local `-` is standard output.
    * @throws NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
    */
   async get(remote: readonly string[], local: string, options: ReceiveOptions = {}): Promise<Receipt> {
     const wanted = remote.map(lastComponent);
-    return await this.#lasting(options, async (connection, request) => {
+    if (new Set(wanted).size < wanted.length)
+      throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });
+    const once = local === STREAM_PATH ? { ...options, retryFor: 0 } : options;
+    return await this.#lasting(once, async (connection, request) => {
       const place = (roots: readonly OfferedRoot[]) => {
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
@@ -177,7 +181,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const { durable, dryRun, trustMtime, verify } = options;
     const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
     const rules = filterRules(options);
-    return await this.#lasting(options, (connection, request) =>
+    const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
+    return await this.#lasting(once, (connection, request) =>
       connection.put(specs, roots, remote, how, { ...request, rules }),
     );
   }
@@ -258,6 +263,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Has the connection replaced, once for all transfers that were on it. Throws `broken` when that is not to be. */
   async #reconnect(old: Connection, broken: LocalstreamError, options: TransferOptions): Promise<void> {
     const forMilliseconds = options.retryFor ?? this.#settings.retryFor;
+    // What came through a pipe can't be read again, and what went into one not be taken back.
     if (!isBroken(broken) || forMilliseconds === 0 || this.#end.signal.aborted) throw broken;
     const notice = options.onRetry ?? (() => {});
     // A lane may break before the channel notices: the rest of it goes too.

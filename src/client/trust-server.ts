@@ -17,7 +17,7 @@ export interface ServerTrustOptions {
 }
 
 /** How a server came to be accepted. */
-export type Standing = 'pinned' | 'fingerprint' | 'unknown';
+export type Standing = 'pinned' | 'another' | 'fingerprint' | 'unknown';
 
 export class ServerTrust {
   readonly #options: ServerTrustOptions;
@@ -40,7 +40,9 @@ export class ServerTrust {
 
   /** A person is going to be asked. */
   get asks(): boolean {
-    return this.#standing === 'unknown' && !this.#options.acceptNew && this.#options.decide !== undefined;
+    const { acceptNew, decide } = this.#options;
+    if (!decide) return false;
+    return this.#standing === 'another' || (this.#standing === 'unknown' && !acceptNew);
   }
 
   /** Looks at a key before anything is sent to its holder. Throws KEY_CHANGED, NOT_TRUSTED. */
@@ -51,15 +53,25 @@ export class ServerTrust {
         hint: 'somebody may be in the middle: compare the fingerprint on the server with `localstream identity`',
       });
     this.#known = await trust.get(fingerprint);
+    const before = await trust.byAddress(address.host, address.port);
     if (this.#known) {
-      this.#standing = 'pinned';
+      const another = expected === undefined && before !== undefined && before.fingerprint !== fingerprint;
+      this.#standing = another ? 'another' : 'pinned';
+      // Addresses change hands; but whoever meant one peer must not send to another unawares.
+      if (another && !decide)
+        throw errorOf(
+          'NOT_TRUSTED',
+          `this is '${escapeText(this.#known.name)}', not '${escapeText(before.name)}'`,
+          {
+            hint: `if that is meant, add --fingerprint ${fingerprint}`,
+          },
+        );
       return;
     }
     if (expected !== undefined) {
       this.#standing = 'fingerprint';
       return;
     }
-    const before = await trust.byAddress(address.host, address.port);
     if (before)
       throw errorOf(
         'KEY_CHANGED',
@@ -86,9 +98,9 @@ export class ServerTrust {
       this.#known = await trust.trust({ fingerprint, name: claimedName, how, address });
     };
     if (this.#standing === 'fingerprint') return await pin('fingerprint');
-    if (acceptNew) return await pin('accept-new');
-    const answer = (await decide?.(question, signal)) ?? 'reject';
-    if (answer === 'reject') throw errorOf('REJECTED', 'the server was not accepted');
+    if (acceptNew && this.#standing === 'unknown') return await pin('accept-new');
+    const answer = await decide?.(question, signal);
+    if (answer !== 'once' && answer !== 'trust') throw errorOf('REJECTED', 'the server was not accepted');
     if (answer === 'trust') await pin('confirmed');
   }
 }

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { ControlDecoder, encodeControl, MAX_MESSAGE, type RawMessage } from '../protocol/control-codec.ts';
+import { flagNumber, flagOfError } from '../protocol/flags.ts';
 
 /** Messages that may wait unread; a peer that sends more than we take is paused, not buffered. */
 const MAX_WAITING = 64;
@@ -88,6 +89,16 @@ export class ControlChannel {
     this.#end(reason);
   }
 
+  /** The other side breaks the framing itself: it is told so before the channel ends. */
+  #refuse(reason: LocalstreamError): void {
+    try {
+      this.send({ type: 'bye', flag: flagNumber(flagOfError(reason)) });
+    } catch {
+      // It has ended already.
+    }
+    this.fail(reason);
+  }
+
   #take(chunk: Buffer): void {
     this.lastHeard = performance.now();
     if (this.#failure) return;
@@ -99,7 +110,7 @@ export class ControlChannel {
         else this.#messages.push(message);
       }
     } catch (error) {
-      this.fail(connectionError(error));
+      this.#refuse(connectionError(error));
     }
     if (this.#messages.length >= MAX_WAITING) this.#socket.pause();
   }

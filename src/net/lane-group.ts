@@ -4,7 +4,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { errorOf, type LocalstreamError } from '../errors.ts';
-import type { FrameHeader } from '../protocol/frame.ts';
+import { type FrameHeader, SEQUENCE_MODULUS, sequenceDistance } from '../protocol/frame.ts';
 import { type LaneEvents, LaneSocket, type Slot } from './lane-socket.ts';
 import type { LimitedFlow } from './limiter.ts';
 
@@ -20,21 +20,27 @@ export interface LaneGroupEvents {
 export interface LaneGroupOptions {
   /** Largest payload of a frame, in bytes. */
   readonly limit: number;
-  /** Where incoming frames are put. At least one more than there will be lanes. */
+  /** Where incoming frames are put: more than there will be lanes, one of which may be on its way out. */
   readonly slots: readonly Slot[];
   /** TLS records after which a lane is replaced. */
   readonly maxRecords: number;
   /** Bounds on what is sent; each must let a frame pass. */
   readonly pace?: readonly LimitedFlow[];
+  /** How long there may be no lane that could bring the next frame, in milliseconds. */
+  readonly patience?: number;
 }
 
-const SEQUENCE_MODULUS = 2 ** 32;
+/** The other end may use a lane, or retire the one before it, some moments before it has been proven here. */
+const PATIENCE = 10_000;
 
 export class LaneGroup implements LaneEvents {
   readonly #options: LaneGroupOptions;
   readonly #events: LaneGroupEvents;
   readonly #lanes = new Set<LaneSocket>();
   readonly #worn = new Set<LaneSocket>();
+  /** One lane is replaced at a time, so that there is never more than one too many. */
+  #replacing = false;
+  #stuck: NodeJS.Timeout | undefined;
   readonly #free: Slot[];
   readonly #waiting = new Map<number, { readonly slot: Slot; readonly header: FrameHeader }>();
   readonly #outgoing: { readonly frame: Buffer; readonly done: () => void }[] = [];
@@ -57,11 +63,13 @@ export class LaneGroup implements LaneEvents {
 
   /** Takes a socket whose proof has been exchanged. */
   add(socket: TLSSocket, number: number): void {
-    const lane = new LaneSocket(socket, number, this.#options.limit, this);
-    if (this.#closed) lane.destroy();
-    else this.#lanes.add(lane);
-    // It asked for a slot before it was in the set.
-    lane.resume();
+    if (this.#closed || this.#lanes.size >= this.#options.slots.length) {
+      socket.destroy();
+      if (!this.#closed) this.#events.ended(errorOf('LIMIT', 'there are too many lanes'));
+      return;
+    }
+    this.#lanes.add(new LaneSocket(socket, number, this.#options.limit, this));
+    this.#watch();
     for (const worn of this.#worn) {
       if (worn.retiring) continue;
       worn.retire();
@@ -81,52 +89,88 @@ export class LaneGroup implements LaneEvents {
   release(slot: Slot): void {
     if (this.#closed) return;
     this.#free.push(slot);
-    for (const lane of this.#lanes) lane.resume();
+    this.#resume();
   }
 
   /** Closes all lanes at once. */
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#stuck);
     for (const lane of this.#lanes) lane.destroy();
     this.#lanes.clear();
     this.#outgoing.length = 0;
   }
 
-  takeSlot(lane: LaneSocket): Slot | undefined {
-    // One slot is left for each other lane: the frame that all wait for may come on any of them.
-    let others = 0;
-    for (const other of this.#lanes)
-      if (other !== lane && !other.holdsSlot && !other.peerRetired) others += 1;
-    return this.#free.length > others ? this.#free.pop() : undefined;
+  takeSlot(header: FrameHeader): Slot | undefined {
+    const ahead = this.#ahead(header);
+    // The last slot is for the frame that all others wait for, on whichever lane it comes.
+    return ahead === 0 || this.#free.length > 1 ? this.#free.pop() : undefined;
   }
 
   frame(lane: LaneSocket, slot: Slot, header: FrameHeader): void {
     this.#wear(lane);
-    const ahead = (header.sequence - this.#expected + SEQUENCE_MODULUS) % SEQUENCE_MODULUS;
-    if (ahead >= this.#options.slots.length || this.#waiting.has(header.sequence))
-      throw errorOf('BAD_MESSAGE', 'a frame is out of its sequence');
+    // Asked again: the same number may have come by another lane meanwhile.
+    this.#ahead(header);
     this.#waiting.set(header.sequence, { slot, header });
-    for (;;) {
-      const next = this.#waiting.get(this.#expected);
-      if (!next) return;
+    let next = this.#waiting.get(this.#expected);
+    if (!next) {
+      this.#watch();
+      return;
+    }
+    while (next && !this.#closed) {
       this.#waiting.delete(this.#expected);
       this.#expected = (this.#expected + 1) % SEQUENCE_MODULUS;
       this.#events.frame(next.slot, next.header);
+      next = this.#waiting.get(this.#expected);
     }
+    this.#watch();
+    // Another frame is the one that may have the last slot now.
+    this.#resume();
   }
 
   retired(lane: LaneSocket): void {
-    // The other end opened another lane before it said so.
     lane.retire();
     this.#lanes.delete(lane);
     this.#worn.delete(lane);
-    if (this.#lanes.size === 0) throw errorOf('BAD_MESSAGE', 'the last lane was retired');
+    this.#replacing = false;
+    for (const worn of this.#worn) this.#replace(worn);
+    this.#watch();
     this.#flush();
   }
 
   ended(lane: LaneSocket, reason: LocalstreamError): void {
-    if (this.#closed || !this.#lanes.delete(lane)) return;
+    const carried = this.#lanes.delete(lane);
+    // That a retired lane is closed is as it should be.
+    if (this.#closed || (!carried && reason.code === 'LOST')) return;
     this.#events.ended(reason);
+  }
+
+  /** How far ahead of its turn a frame is. Throws BAD_MESSAGE for one that has come already. */
+  #ahead({ sequence }: FrameHeader): number {
+    const ahead = sequenceDistance(this.#expected, sequence);
+    if (ahead < 0 || this.#waiting.has(sequence))
+      throw errorOf('BAD_MESSAGE', 'a frame is out of its sequence');
+    return ahead;
+  }
+
+  /** Each lane keeps its order: where all are past the next frame, only one that is not here yet can bring it. */
+  #watch(): void {
+    const stuck = [...this.#lanes].every(
+      ({ last }) => last !== undefined && sequenceDistance(this.#expected, last) > 0,
+    );
+    if (!stuck || this.#closed) {
+      clearTimeout(this.#stuck);
+      this.#stuck = undefined;
+      return;
+    }
+    this.#stuck ??= setTimeout(
+      () => this.#events.ended(errorOf('BAD_MESSAGE', 'a frame is missing')),
+      this.#options.patience ?? PATIENCE,
+    ).unref();
+  }
+
+  #resume(): void {
+    for (const lane of this.#lanes) lane.resume();
   }
 
   #flush(): void {
@@ -174,6 +218,12 @@ export class LaneGroup implements LaneEvents {
   #wear(lane: LaneSocket): void {
     if (lane.records < this.#options.maxRecords || lane.retiring || this.#worn.has(lane)) return;
     this.#worn.add(lane);
+    this.#replace(lane);
+  }
+
+  #replace(lane: LaneSocket): void {
+    if (this.#replacing || lane.retiring) return;
+    this.#replacing = true;
     this.#events.worn();
   }
 }

@@ -7,7 +7,14 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { errorOf, type LocalstreamError } from '../errors.ts';
-import { FRAME, type FrameHeader, HEADER_BYTES, readHeader, stampSequence } from '../protocol/frame.ts';
+import {
+  FRAME,
+  type FrameHeader,
+  HEADER_BYTES,
+  readHeader,
+  sequenceDistance,
+  stampSequence,
+} from '../protocol/frame.ts';
 import { connectionError } from './control-channel.ts';
 
 /** A place for one frame. */
@@ -17,8 +24,11 @@ export interface Slot {
 }
 
 export interface LaneEvents {
-  /** A free slot, or undefined: then the lane pauses until {@link LaneSocket.resume}. */
-  takeSlot(lane: LaneSocket): Slot | undefined;
+  /**
+   * A free slot for the frame that begins, or undefined: then the lane pauses until {@link LaneSocket.resume}. Throws for
+   * a frame that may not come now.
+   */
+  takeSlot(header: FrameHeader): Slot | undefined;
   frame(lane: LaneSocket, slot: Slot, header: FrameHeader): void;
   /** The other side writes no more frames on this lane. */
   retired(lane: LaneSocket): void;
@@ -63,16 +73,25 @@ export class LaneSocket {
   retiring = false;
   /** The other end writes no more frames on it. */
   peerRetired = false;
+  /** Number of the last frame that began on it. */
+  last: number | undefined;
   readonly #socket: TLSSocket;
   readonly #events: LaneEvents;
   readonly #limit: number;
+  /** Headers have a place of their own: what a frame is must be known before it is given a slot. */
+  readonly #head = Buffer.allocUnsafeSlow(HEADER_BYTES);
   readonly #spillBuffer = Buffer.allocUnsafeSlow(SPILL_BYTES);
   #spill: Buffer[] = [];
   #slot: Slot | undefined;
+  /** Bytes of the present frame that are here. */
   #filled = 0;
   #header: FrameHeader | undefined;
   #target: Buffer;
+  /** It takes its own frames apart, or hands one over: whoever calls back meanwhile must not do the same. */
+  #busy = false;
   #writing = false;
+  /** Why it ends once what came before is taken. */
+  #fate: LocalstreamError | undefined;
   #ended = false;
 
   /** `limit` is the largest payload of a frame; the socket's proof has been exchanged and nothing read beyond it. */
@@ -81,14 +100,18 @@ export class LaneSocket {
     this.number = number;
     this.#limit = limit;
     this.#events = events;
-    this.#target = this.#spillBuffer;
+    this.#target = this.#head;
     socket.setNoDelay(true);
-    socket.on('error', (error) => this.#finish(connectionError(error)));
-    socket.on('end', () => this.#finish(errorOf('LOST', 'the lane was closed')));
-    socket.on('close', () => this.#finish(errorOf('LOST', 'the lane was closed')));
-    this.#aim();
+    socket.on('error', (error) => this.#closed(connectionError(error)));
+    socket.on('end', () => this.#closed(errorOf('LOST', 'the lane was closed')));
+    socket.on('close', () => this.#closed(errorOf('LOST', 'the lane was closed')));
     this.direct = this.#install();
     socket.resume();
+  }
+
+  /** True while a frame waits for a slot. */
+  get #paused(): boolean {
+    return this.#header !== undefined && this.#slot === undefined;
   }
 
   /** True while no write is under way. */
@@ -105,11 +128,6 @@ export class LaneSocket {
       this.#writing = false;
       done();
     });
-  }
-
-  /** True while it holds a slot that is not full yet. */
-  get holdsSlot(): boolean {
-    return this.#slot !== undefined;
   }
 
   /** Says that no frame follows on this lane; it closes once the other end has said so too. */
@@ -130,11 +148,12 @@ export class LaneSocket {
 
   /** A slot may be free again: goes on reading if the lane had paused. */
   resume(): void {
-    if (this.#ended || this.#slot) return;
-    this.#aim();
-    if (!this.#slot) return;
-    while (this.#slot && this.#spill.length > 0) this.#consumeSpill();
-    if (this.#slot && !this.#ended) this.#socket.resume();
+    if (this.#ended || this.#busy || !this.#paused) return;
+    this.#advance(0);
+    while (!this.#paused && !this.#ended && this.#spill.length > 0) this.#consumeSpill();
+    if (this.#paused || this.#ended) return;
+    if (this.#fate) this.#finish(this.#fate);
+    else this.#socket.resume();
   }
 
   /** Closes at once; what was not taken by the other end is lost. */
@@ -155,7 +174,7 @@ export class LaneSocket {
       if (buffer.buffer === this.#spillBuffer.buffer)
         this.#spillOver(Buffer.from(this.#spillBuffer.subarray(0, count)));
       else this.#advance(count);
-      return this.#slot !== undefined;
+      return !this.#paused;
     };
     Reflect.set(this.#socket, fields.kBuffer, this.#target);
     Reflect.set(this.#socket, fields.kBufferGen, () => this.#target);
@@ -164,55 +183,83 @@ export class LaneSocket {
     return true;
   }
 
-  /** Chooses where the next bytes go: the header, the rest of the payload, or the spill when there is no slot. */
-  #aim(): void {
-    this.#slot ??= this.#events.takeSlot(this);
-    if (!this.#slot) {
-      this.#target = this.#spillBuffer;
-      return;
-    }
-    const end = this.#header ? HEADER_BYTES + this.#header.length : HEADER_BYTES;
-    this.#target = this.#slot.bytes.subarray(this.#filled, end);
-  }
-
   /** `count` bytes have been placed at the target. */
   #advance(count: number): void {
-    if (this.#ended || !this.#slot) return;
+    if (this.#ended || this.#busy) return;
     this.#filled += count;
     if (count > 1024) this.records += 1;
+    this.#busy = true;
     try {
-      if (!this.#header && this.#filled === HEADER_BYTES) this.#header = this.#readHeader(this.#slot.bytes);
-      if (this.#header && this.#filled === HEADER_BYTES + this.#header.length)
-        this.#deliver(this.#slot, this.#header);
+      this.#takeApart();
     } catch (error) {
       this.#finish(connectionError(error));
-      return;
+    } finally {
+      this.#busy = false;
+      // Until the socket is closed, what still comes must not land in memory that belongs to others by now.
+      if (this.#ended) this.#target = this.#spillBuffer;
     }
-    this.#aim();
   }
 
-  #readHeader(bytes: Buffer): FrameHeader | undefined {
-    const header = readHeader(bytes, this.#limit);
-    if (header.type !== FRAME.retire) return header;
-    if (header.length !== 0) throw errorOf('BAD_MESSAGE', 'a retire frame carries bytes');
-    this.#filled = 0;
-    this.peerRetired = true;
-    this.#events.retired(this);
-    this.#closeIfRetired();
-    return undefined;
+  /** Hands over what is whole, and chooses where the next bytes go: header, payload, or the spill where no slot is free. */
+  #takeApart(): void {
+    while (!this.#ended) {
+      if (!this.#header) {
+        this.#target = this.#head.subarray(this.#filled);
+        if (this.#target.length > 0) return;
+        this.#filled = 0;
+        this.#header = this.#readHeader();
+        continue;
+      }
+      if (!this.#slot && !this.#seat(this.#header)) {
+        this.#target = this.#spillBuffer;
+        return;
+      }
+      const slot = this.#slot;
+      if (!slot) return;
+      const end = HEADER_BYTES + this.#header.length;
+      this.#target = slot.bytes.subarray(HEADER_BYTES + this.#filled, end);
+      if (this.#target.length > 0) return;
+      const header = this.#header;
+      this.#slot = undefined;
+      this.#header = undefined;
+      this.#filled = 0;
+      this.#events.frame(this, slot, header);
+    }
   }
 
-  #deliver(slot: Slot, header: FrameHeader): void {
-    this.#slot = undefined;
-    this.#header = undefined;
-    this.#filled = 0;
-    this.#events.frame(this, slot, header);
+  /** Gives the frame that begins its slot, if there is one. */
+  #seat(header: FrameHeader): boolean {
+    const slot = this.#events.takeSlot(header);
+    if (!slot) return false;
+    // A frame that no slot could hold would otherwise wait for bytes that have no place.
+    if (HEADER_BYTES + header.length > slot.bytes.length)
+      throw errorOf('LIMIT', `a frame claims ${header.length} bytes, which are too many here`);
+    this.#head.copy(slot.bytes);
+    this.#slot = slot;
+    return true;
+  }
+
+  #readHeader(): FrameHeader | undefined {
+    const header = readHeader(this.#head, this.#limit);
+    if (this.peerRetired) throw errorOf('BAD_MESSAGE', 'a frame came after the end of its lane');
+    if (header.type === FRAME.retire) {
+      if (header.length !== 0) throw errorOf('BAD_MESSAGE', 'a retire frame carries bytes');
+      this.peerRetired = true;
+      this.#events.retired(this);
+      this.#closeIfRetired();
+      return undefined;
+    }
+    if (this.last !== undefined && sequenceDistance(this.last, header.sequence) <= 0)
+      throw errorOf('BAD_MESSAGE', 'a frame is out of its sequence');
+    this.last = header.sequence;
+    return header;
   }
 
   #spillOver(chunk: Buffer): void {
+    if (this.#ended) return;
     this.#spill.push(chunk);
-    while (this.#slot && this.#spill.length > 0) this.#consumeSpill();
-    if (!this.#slot && !this.direct) this.#socket.pause();
+    while (!this.#paused && !this.#ended && this.#spill.length > 0) this.#consumeSpill();
+    if (this.#paused && !this.direct) this.#socket.pause();
   }
 
   #consumeSpill(): void {
@@ -221,6 +268,12 @@ export class LaneSocket {
     const count = chunk.copy(this.#target);
     if (count < chunk.length) this.#spill.unshift(chunk.subarray(count));
     this.#advance(count);
+  }
+
+  /** The socket has ended. Frames that came before that count, the one among them that retires the lane above all. */
+  #closed(reason: LocalstreamError): void {
+    if (this.#spill.length > 0) this.#fate ??= reason;
+    else this.#finish(reason);
   }
 
   #finish(reason: LocalstreamError): void {

@@ -44,11 +44,15 @@ export interface TlsPeer {
   readonly group: string;
 }
 
-/** Throws BAD_HANDSHAKE unless this is an unresumed TLS 1.3 connection that speaks our protocol. */
+/**
+ * Throws NOT_LOCALSTREAM where the other end did not agree on our protocol, BAD_HANDSHAKE where the connection is not TLS
+ * 1.3 or was resumed.
+ */
 export function checkChannel(socket: TLSSocket): void {
-  const sound =
-    socket.getProtocol() === 'TLSv1.3' && socket.alpnProtocol === ALPN && !socket.isSessionReused();
-  if (!sound) throw errorOf('BAD_HANDSHAKE', 'the connection does not speak localstream/1 over TLS 1.3');
+  if (socket.alpnProtocol !== ALPN)
+    throw errorOf('NOT_LOCALSTREAM', 'the other side speaks TLS, but not localstream/1');
+  if (socket.getProtocol() !== 'TLSv1.3' || socket.isSessionReused())
+    throw errorOf('BAD_HANDSHAKE', 'the connection is not a new one over TLS 1.3');
 }
 
 /** True when the other end presented a certificate at all. */

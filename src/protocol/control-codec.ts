@@ -2,6 +2,7 @@
  * Framing of the control channel: `u32 length ‖ JSON`, each message numbered from 0 in its direction.
  * The codec knows no message; `messages.ts` says which there are.
  */
+import { isUtf8 } from 'node:buffer';
 import { errorOf } from '../errors.ts';
 
 /** Bytes of the length field. */
@@ -31,55 +32,58 @@ export function encodeControl(
   return { frame, body };
 }
 
-/** Takes the bytes of one direction apart. What it holds never exceeds one message and the chunk it is given. */
+/** Takes the bytes of one direction apart. What it holds is bounded by the message that has begun, not by its claim. */
 export class ControlDecoder {
   /** The bound for one message; raised when the peer has been let in. */
   limit = MAX_STRANGER_MESSAGE;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  /** Room for what has come, and how much of it is taken. */
+  #held: Buffer = Buffer.alloc(0);
+  #used = 0;
   #next = 0;
 
   /**
    * Adds bytes and returns the messages that they complete.
-   * Throws BAD_MESSAGE for a length of 0 or over the limit, for what is not a JSON object, and for a wrong number.
+   * Throws BAD_MESSAGE for a length of 0 or over the limit, for what is not a JSON object in UTF-8, and for a wrong
+   * number.
    */
   push(chunk: Buffer): RawMessage[] {
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
+    this.#append(chunk);
     const messages: RawMessage[] = [];
-    for (;;) {
-      if (this.#heldBytes < LENGTH_BYTES) return messages;
-      const length = this.#peekLength();
+    let start = 0;
+    while (this.#used - start >= LENGTH_BYTES) {
+      const length = this.#held.readUInt32BE(start);
       if (length === 0 || length > this.limit)
         throw errorOf('BAD_MESSAGE', `a control message claims ${length} bytes, ${this.limit} are allowed`);
-      if (this.#heldBytes < LENGTH_BYTES + length) return messages;
-      messages.push(this.#parse(this.#take(LENGTH_BYTES + length).subarray(LENGTH_BYTES)));
+      const end = start + LENGTH_BYTES + length;
+      if (end > this.#used) break;
+      messages.push(this.#parse(this.#held.subarray(start + LENGTH_BYTES, end)));
+      start = end;
     }
+    // What follows is written behind the rest: the messages above keep their bytes.
+    this.#held = this.#held.subarray(start);
+    this.#used -= start;
+    return messages;
   }
 
-  #peekLength(): number {
-    return this.#front(LENGTH_BYTES).readUInt32BE(0);
-  }
-
-  /** Joins held chunks until the first has `wanted` bytes: only as much as is needed, so trickled bytes cost little. */
-  #front(wanted: number): Buffer {
-    const first = this.#held[0];
-    if (first && first.length >= wanted) return first;
-    const joined = Buffer.concat(this.#held);
-    this.#held = [joined];
-    return joined;
-  }
-
-  #take(wanted: number): Buffer {
-    const first = this.#front(wanted);
-    const rest = first.subarray(wanted);
-    if (rest.length > 0) this.#held[0] = rest;
-    else this.#held.shift();
-    this.#heldBytes -= wanted;
-    return first.subarray(0, wanted);
+  /** Trickled bytes are gathered in room that doubles: no object a chunk, and no copy of everything a byte. */
+  #append(chunk: Buffer): void {
+    if (this.#used === 0) {
+      this.#held = chunk;
+      this.#used = chunk.length;
+      return;
+    }
+    const wanted = this.#used + chunk.length;
+    if (wanted > this.#held.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#used));
+      this.#held.copy(larger, 0, 0, this.#used);
+      this.#held = larger;
+    }
+    chunk.copy(this.#held, this.#used);
+    this.#used = wanted;
   }
 
   #parse(bytes: Buffer): RawMessage {
+    if (!isUtf8(bytes)) throw errorOf('BAD_MESSAGE', 'a control message is not UTF-8');
     let value: unknown;
     try {
       value = JSON.parse(bytes.toString('utf8'));

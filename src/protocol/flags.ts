@@ -16,6 +16,12 @@ export function flagName(number: number): FlagName {
   return NAME_BY_NUMBER.get(number) ?? 'INTERNAL';
 }
 
+/** The code of a number that comes with a failure: no peer makes one that counts as done. */
+export function failureName(number: number): FlagName {
+  const name = flagName(number);
+  return name === 'OK' ? 'INTERNAL' : name;
+}
+
 /** The code under which an error of this side is told to a peer: local causes stay here. */
 export function flagOfError(error: unknown): FlagName {
   if (!(error instanceof LocalstreamError)) return 'INTERNAL';
@@ -28,7 +34,6 @@ export function errorFromPeer(
   detail: string | undefined,
   more?: ErrorDetail,
 ): LocalstreamError {
-  const name = flagName(number);
-  const base = flags[name].meaning;
-  return errorOf(name, detail ? `${detail}` : base, more);
+  const name = failureName(number);
+  return errorOf(name, detail === undefined || detail === '' ? flags[name].meaning : detail, more);
 }

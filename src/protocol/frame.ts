@@ -81,6 +81,14 @@ export function stampSequence(frame: Buffer, sequence: number): void {
   frame.writeUInt32BE(sequence, 8);
 }
 
+/** Sequence numbers after which they begin again. */
+export const SEQUENCE_MODULUS = 2 ** 32;
+
+/** How many frames later than `from` the frame `to` is, by its number: -2^31 to 2^31 - 1, negative when it is earlier. */
+export function sequenceDistance(from: number, to: number): number {
+  return (to - from) | 0;
+}
+
 /** Reads and checks a header. Throws BAD_MESSAGE for an unknown type and LIMIT for a length over `limit`. */
 export function readHeader(buffer: Buffer, limit: number, offset = 0): FrameHeader {
   const length = buffer.readUInt32BE(offset);

@@ -21,7 +21,7 @@ import { errorOf } from '../errors.ts';
 import type { RawMessage } from './control-codec.ts';
 import {
   CONFIRM,
-  checkMessage,
+  checkReply,
   encodeBytes,
   HELLO_CLIENT,
   HELLO_SERVER,
@@ -56,7 +56,7 @@ const ownHello = (identity: Identity) => ({
   signature: encodeBytes(identity.encryptionSignature),
 });
 
-/** The dialler's side. */
+/** The dialler's side. Throws BAD_HANDSHAKE, VERSION, BAD_MESSAGE, or the reason with which the listener ends it. */
 export async function dialHandshake(channel: HandshakeChannel, input: HandshakeInput): Promise<SessionKeys> {
   const { identity, exporter } = input;
   const fpC = identity.fingerprint;
@@ -68,7 +68,7 @@ export async function dialHandshake(channel: HandshakeChannel, input: HandshakeI
     ...ownHello(identity),
   });
   const answer = await channel.receive();
-  const hello = checkMessage(HELLO_SERVER, answer.value);
+  const hello = checkReply(HELLO_SERVER, answer.value);
   if (hello.version !== PROTOCOL_VERSION) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
 
@@ -76,7 +76,7 @@ export async function dialHandshake(channel: HandshakeChannel, input: HandshakeI
   const ciphertextC = wrapShare(peerEncryption, shareC, shareLabel('c', fpC, fpS, exporter));
   channel.send({ type: 'share', ciphertext: encodeBytes(ciphertextC) });
 
-  const share = checkMessage(SHARE_SERVER, (await channel.receive()).value);
+  const share = checkReply(SHARE_SERVER, (await channel.receive()).value);
   // The listener committed to its share before it saw ours: neither side can grind the check number.
   if (!sameBytes(commitmentOf(share.ciphertext), hello.commitment)) throw refused();
   const shareS = await unwrapShare(identity, share.ciphertext, shareLabel('s', fpC, fpS, exporter));
@@ -87,7 +87,7 @@ export async function dialHandshake(channel: HandshakeChannel, input: HandshakeI
   return keys;
 }
 
-/** The listener's side. */
+/** The listener's side. Throws BAD_HANDSHAKE, VERSION, BAD_MESSAGE, BUSY, or the reason with which the dialler ends it. */
 export async function answerHandshake(
   channel: HandshakeChannel,
   input: HandshakeInput,
@@ -96,7 +96,7 @@ export async function answerHandshake(
   const fpC = input.peerFingerprint;
   const fpS = identity.fingerprint;
   const first = await channel.receive();
-  const hello = checkMessage(HELLO_CLIENT, first.value);
+  const hello = checkReply(HELLO_CLIENT, first.value);
   if (!hello.versions.includes(PROTOCOL_VERSION)) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
 
@@ -110,13 +110,13 @@ export async function answerHandshake(
     commitment: encodeBytes(commitmentOf(ciphertextS)),
   });
 
-  const share = checkMessage(SHARE_CLIENT, (await channel.receive()).value);
+  const share = checkReply(SHARE_CLIENT, (await channel.receive()).value);
   const shareC = await unwrapShare(identity, share.ciphertext, shareLabel('c', fpC, fpS, exporter));
   const transcript = transcriptHash(first.bytes, helloS, share.ciphertext, ciphertextS);
   const keys = deriveSession({ exporter, shareC, shareS, transcript, fpC, fpS });
   channel.send({ type: 'share', ciphertext: encodeBytes(ciphertextS), mac: encodeBytes(keys.confirmS) });
 
-  const confirm = checkMessage(CONFIRM, (await channel.receive()).value);
+  const confirm = checkReply(CONFIRM, (await channel.receive()).value);
   if (!sameBytes(confirm.mac, keys.confirmC)) throw refused();
   return keys;
 }

@@ -226,15 +226,15 @@ export interface EntryResult {
   readonly flag: number;
   /** BLAKE3 of a file that is there now; zeros otherwise. */
   readonly digest: Buffer;
-  /** UTF-8, 255 bytes at most: the reason, or the new name of a renamed file. */
-  readonly note: string;
+  /** 255 bytes at most: the reason in UTF-8, or the bytes of the name that a committed file got instead of its own. */
+  readonly note: Uint8Array;
 }
 
 const RESULT_FIXED = 2 + 1 + 2 + DIGEST_BYTES + 1;
 const OUTCOMES = new Set<number>(Object.values(OUTCOME));
 
-/** Cuts a text to `max` bytes of UTF-8, never within a character. */
-function cutText(text: string, max: number): Buffer {
+/** A text of at most `max` bytes of UTF-8, never cut within a character. */
+export function cutText(text: string, max = MAX_NAME_BYTES): Uint8Array {
   const bytes = Buffer.from(text.toWellFormed());
   if (bytes.length <= max) return bytes;
   let end = max;
@@ -243,14 +243,14 @@ function cutText(text: string, max: number): Buffer {
 }
 
 export function encodeResult(result: EntryResult): Buffer {
-  const note = cutText(result.note, 255);
+  const note = result.note.subarray(0, MAX_NAME_BYTES);
   const buffer = Buffer.allocUnsafe(RESULT_FIXED + note.length);
   buffer.writeUInt16BE(result.index, 0);
   buffer.writeUInt8(result.outcome, 2);
   buffer.writeUInt16BE(result.flag, 3);
   result.digest.copy(buffer, 5);
   buffer.writeUInt8(note.length, 5 + DIGEST_BYTES);
-  note.copy(buffer, RESULT_FIXED);
+  buffer.set(note, RESULT_FIXED);
   return buffer;
 }
 
@@ -268,7 +268,7 @@ export function readResults(payload: Buffer): EntryResult[] {
       outcome: outcome as OutcomeCode,
       flag: payload.readUInt16BE(offset + 3),
       digest: copyOf(payload, offset + 5, offset + 5 + DIGEST_BYTES),
-      note: payload.toString('utf8', offset + RESULT_FIXED, end),
+      note: copyOf(payload, offset + RESULT_FIXED, end),
     });
     offset = end;
   }
@@ -311,7 +311,7 @@ export function encodeFailed(flag: number, reason: string): Buffer {
   const note = cutText(reason, 1024);
   const payload = Buffer.allocUnsafe(2 + note.length);
   payload.writeUInt16BE(flag, 0);
-  note.copy(payload, 2);
+  payload.set(note, 2);
   return payload;
 }
 

@@ -1,6 +1,7 @@
 /** Every control message, its fields and their bounds. What a peer sends is checked here once and trusted after. */
 import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
+import { errorFromPeer } from './flags.ts';
 
 /** The protocol version that this program speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -184,6 +185,19 @@ export function checkMessage<Schema extends v.GenericSchema>(
   const issue = result.issues[0];
   const field = v.getDotPath(issue) ?? 'message';
   throw errorOf('BAD_MESSAGE', `the peer's ${field} is not what the protocol allows`);
+}
+
+/**
+ * Checks the message that is expected now, where the other side may say goodbye instead. Throws BAD_MESSAGE, or what the
+ * goodbye gives as its reason.
+ */
+export function checkReply<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+): v.InferOutput<Schema> {
+  const bye = v.safeParse(BYE, value);
+  if (bye.success) throw errorFromPeer(bye.output.flag, bye.output.detail);
+  return checkMessage(schema, value);
 }
 
 /** Checks a message of an open session. Throws BAD_MESSAGE. */

@@ -31,6 +31,12 @@ export interface LetInOptions {
   readonly decide: Decide | undefined;
   /** Milliseconds that the people have. */
   readonly patience: number;
+  /** It has shown a name and waits: no half-open connection any more. */
+  readonly proven: () => void;
+  /** Makes room for a question; what it returns ends that. Throws BUSY. */
+  readonly ask: () => () => void;
+  /** Takes a place, last of all. Throws FULL. */
+  readonly enter: () => void;
 }
 
 /** Runs the handshake of a control connection within `milliseconds`. Throws BAD_HANDSHAKE, TIMEOUT, BUSY, CLOSED. */
@@ -67,22 +73,34 @@ export async function letIn(stranger: Stranger, options: LetInOptions): Promise<
   const { name, trust, open, decide, patience } = options;
   const known = await trust.get(fingerprint);
   let trusted = known !== undefined;
+  const ask = async (claimedName: string, signal: AbortSignal) => {
+    if (!decide) throw errorOf('NOT_TRUSTED');
+    const answered = options.ask();
+    try {
+      const { checkNumber } = keys;
+      options.proven();
+      const answer = await decide({ role: 'client', claimedName, fingerprint, checkNumber, address }, signal);
+      if (answer !== 'once' && answer !== 'trust') throw errorOf('REJECTED');
+      // It may have left, or the time been over, while the answer was on its way.
+      if (signal.aborted) throw signal.reason;
+      if (answer === 'once') return;
+      await trust.trust({ fingerprint, name: claimedName, how: 'operator' });
+      trusted = true;
+    } finally {
+      answered();
+    }
+  };
   const claimed = await introduce({
     channel,
     name,
     asks: !trusted && !open && decide !== undefined,
     patience,
     decide: async (claimedName, signal) => {
-      if (trusted || open) return;
-      if (!decide) throw errorOf('NOT_TRUSTED');
-      const { checkNumber } = keys;
-      const answer = await decide({ role: 'client', claimedName, fingerprint, checkNumber, address }, signal);
-      if (answer === 'reject') throw errorOf('REJECTED');
-      if (answer !== 'trust') return;
-      await trust.trust({ fingerprint, name: claimedName, how: 'operator' });
-      trusted = true;
+      if (!trusted && !open) await ask(claimedName, signal);
+      options.enter();
     },
   });
+  options.proven();
   const id = keys.id.toString('hex');
   const since = new Date();
   return { id, name: known?.name ?? claimed, trusted, fingerprint, address, port, group: '', cipher, since };

@@ -1,17 +1,14 @@
 /** One port being served: who comes in, who may stay, and what they are served. */
 import { EventEmitter } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { LANE_EXPORTER_LABEL, laneExporter, laneProof, sameBytes } from '../crypto/exchange.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
-import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
-import { connectionError } from '../net/control-channel.ts';
+import { errorOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
-import { readExactly } from '../net/read-exactly.ts';
-import { checkChannel, contextOptions, exportSecret, hasCertificate } from '../net/tls.ts';
-import { LANE_REQUEST_BYTES, readLaneRequest } from '../protocol/lane-proof.ts';
-import { ALPN, CONTROL_PREFACE, LANE_PREFACE, MIN_CHUNK, PREFACE_BYTES } from '../protocol/messages.ts';
+import { exportSecret } from '../net/tls.ts';
+import type { LaneRequest } from '../protocol/lane-proof.ts';
+import { MIN_CHUNK } from '../protocol/messages.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
@@ -25,9 +22,10 @@ import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
+import { Entrance } from './entrance.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
+import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
-import { Strangers } from './strangers.ts';
 
 /** What every listener of a machine works with. */
 export interface ListenerHost {
@@ -67,6 +65,8 @@ export interface SendOptions {
   readonly gitignore?: boolean;
   /** Bytes a second at the most. */
   readonly limit?: number;
+  /** @internal See {@link Listener.sendToAll}. */
+  readonly group?: number;
   /** How long a peer whose connection broke is waited for, in milliseconds; the setting `retryFor` by default. */
   readonly retryFor?: number;
 }
@@ -77,7 +77,6 @@ const LANES_FOR_DISTANCE = 4;
 
 /** How often a listener tells of running transfers, in milliseconds. */
 const PROGRESS_EVERY = 250;
-const BACKLOG = 511;
 
 interface ListenerEvents {
   /** Somebody was let in. */
@@ -104,51 +103,54 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #host: ListenerHost;
   readonly #decide: Decide | undefined;
   readonly #shares: Shares;
-  readonly #server: Server;
-  readonly #tls: TlsServer;
-  readonly #strangers: Strangers;
+  readonly #entrance: Entrance;
+  readonly #places: Places;
   readonly #connections = new Map<string, Connection>();
   readonly #continuations = new Continuations();
   readonly #approvals = new Approvals();
-  /** Places that are taken: by connections, and by peers who are just being let in. */
-  #taken = 0;
   #closing: Promise<void> | undefined;
   #progress: NodeJS.Timeout | undefined;
 
-  private constructor(host: ListenerHost, options: ListenOptions, shares: Shares, server: Server) {
+  private constructor(host: ListenerHost, options: ListenOptions, shares: Shares, entrance: Entrance) {
     super();
     this.#host = host;
     this.closed = this.#closed.promise;
-    this.#server = server;
+    this.#entrance = entrance;
     this.#shares = shares;
     this.#decide = options.decide;
     this.open = options.open ?? false;
     this.maxConnections = options.maxConnections ?? host.settings.maxConnections;
-    const { address, port } = server.address() as AddressInfo;
-    this.host = address;
-    this.port = port;
-    this.#strangers = new Strangers(host.settings.strangers);
-    this.#tls = createTlsServer({
-      ...contextOptions(host.identity),
-      requestCert: true,
-      rejectUnauthorized: false,
-      ALPNProtocols: [ALPN],
-      handshakeTimeout: host.settings.handshakeTimeout,
-    });
-    this.#tls.on('secureConnection', (socket) => void this.#greet(socket));
-    this.#tls.on('tlsClientError', (error, socket) =>
-      this.#refuse(socket.remoteAddress ?? '', connectionError(error)),
-    );
-    server.on('connection', (socket) => this.#admit(socket));
-    server.on('error', (error) => host.log.write({ error, doing: `listening on ${this.port}` }));
+    this.#places = new Places(this.maxConnections);
+    this.host = entrance.host;
+    this.port = entrance.port;
   }
 
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
   static async start(host: ListenerHost, options: ListenOptions): Promise<Listener> {
     const shares = new Shares(options.shares ?? []);
-    const server = createServer({ noDelay: true });
-    await bind(server, options.port, options.host);
-    return new Listener(host, options, shares, server);
+    const { identity, settings, log } = host;
+    const listening = Promise.withResolvers<Listener>();
+    const entrance = await Entrance.open(
+      {
+        identity,
+        port: options.port,
+        host: options.host,
+        strangers: settings.strangers,
+        patience: settings.handshakeTimeout,
+      },
+      {
+        session: async (socket, known) => await (await listening.promise).#greet(socket, known),
+        lane: async (socket, request, known) => (await listening.promise).#addLane(socket, request, known),
+        refused: (address, error) => {
+          log.write({ error, address, doing: `a connection to port ${entrance.port}` });
+          void listening.promise.then((listener) => listener.emit('refused', { address, error }));
+        },
+        failed: (error) => log.write({ error, doing: `listening on port ${entrance.port}` }),
+      },
+    );
+    const listener = new Listener(host, options, shares, entrance);
+    listening.resolve(listener);
+    return listener;
   }
 
   get shares(): readonly Share[] {
@@ -193,6 +195,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
           lanes,
           limit,
           rules,
+          group: options.group,
           signal,
           onProgress,
         });
@@ -205,6 +208,21 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       }
       continues = id;
     }
+  }
+
+  /**
+   * Offers the same files to several peers at once. They are read and hashed once for those who are near each other;
+   * one that is slow or fails holds up nobody else.
+   *
+   * @returns how it ended for each, in their order; see {@link send} for the reasons.
+   */
+  async sendToAll(
+    peerIds: readonly string[],
+    paths: readonly string[],
+    options: Omit<SendOptions, 'group'> = {},
+  ): Promise<PromiseSettledResult<Receipt>[]> {
+    const group = this.#host.pool.newGroup();
+    return await Promise.allSettled(peerIds.map((peerId) => this.send(peerId, paths, { ...options, group })));
   }
 
   /** Waits until a peer whose connection broke has connected again. */
@@ -250,91 +268,53 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   }
 
   async #close(): Promise<void> {
-    const { promise: freed, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    this.#strangers.close();
+    this.#entrance.stop();
     const connections = [...this.#connections.values()];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
-    this.#strangers.close();
-    await freed;
+    await this.#entrance.freed();
     this.#closed.resolve();
   }
 
-  #admit(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
-    // Errors of a socket that goes before TLS has it.
-    socket.on('error', () => {});
-    if (this.#closing || !this.#strangers.admit(socket, address)) {
-      socket.destroy();
-      return;
-    }
-    this.#tls.emit('connection', socket);
-  }
-
-  /** TLS stands. What the first bytes say decides what this is. */
-  async #greet(socket: TLSSocket): Promise<void> {
-    const address = socket.remoteAddress ?? '';
-    socket.on('error', () => {});
-    try {
-      checkChannel(socket);
-      const patience = this.#host.settings.handshakeTimeout;
-      const preface = (await readExactly(socket, PREFACE_BYTES, patience)).toString('latin1');
-      if (preface === CONTROL_PREFACE) await this.#control(socket, address);
-      else if (preface === LANE_PREFACE && !hasCertificate(socket)) await this.#lane(socket, patience);
-      else throw errorOf('BAD_MESSAGE', 'the connection is neither a session nor a lane');
-    } catch (error) {
-      socket.destroy();
-      this.#refuse(address, connectionError(error));
-    }
-  }
-
-  async #lane(socket: TLSSocket, patience: number): Promise<void> {
-    const request = readLaneRequest(await readExactly(socket, LANE_REQUEST_BYTES, patience));
-    const connection = this.#connections.get(request.id.toString('hex'));
-    // One error for all: whether the session, the number or the proof was wrong is nobody's business.
+  /** A lane is opened. Whether the session, the number or the proof was wrong is nobody's business: one error for all. */
+  #addLane(socket: TLSSocket, request: LaneRequest, known: () => void): void {
     const refused = () => errorOf('BAD_HANDSHAKE', 'a lane could not be proven');
+    const connection = this.#connections.get(request.id.toString('hex'));
     if (!connection) throw refused();
     const exporter = laneExporter(exportSecret(socket, LANE_EXPORTER_LABEL));
     const { keys } = connection;
     if (!sameBytes(request.proof, laneProof('c', keys, exporter, keys.id, request.number))) throw refused();
     const transfer = connection.claimLane(request.number);
     if (!transfer) throw refused();
+    known();
     socket.write(laneProof('s', keys, exporter, keys.id, request.number));
-    this.#strangers.release(socket, socket.remoteAddress ?? '');
     transfer.addLane(socket, request.number);
   }
 
-  async #control(socket: TLSSocket, address: string): Promise<void> {
+  async #greet(socket: TLSSocket, known: () => void): Promise<void> {
     const { identity, settings, trust, name } = this.#host;
     const stranger = await proveStranger(socket, identity, settings.handshakeTimeout);
-    const place = this.#takePlace();
+    let giveBack = () => {};
     try {
-      if (!place) throw errorOf('FULL', `full (${this.#taken} of ${this.maxConnections})`);
-      const admitted = await letIn(stranger, {
+      this.#places.requireFree();
+      const peer = await letIn(stranger, {
         name,
         trust,
         open: this.open || this.#approvals.has(stranger.fingerprint),
         decide: this.#decide,
         patience: settings.decisionTimeout,
+        proven: known,
+        ask: () => this.#places.ask(stranger.address),
+        enter: () => {
+          giveBack = this.#places.take();
+        },
       });
-      this.#strangers.release(socket, address);
-      this.#start(stranger, admitted, place);
+      if (this.#closing) throw errorOf('SHUTTING_DOWN');
+      this.#start(stranger, peer, giveBack);
     } catch (error) {
-      place?.();
+      giveBack();
       turnAway(stranger.channel, error);
       throw error;
     }
-  }
-
-  /** Takes one of the places for peers; what it returns gives it back. Undefined when there is none. */
-  #takePlace(): (() => void) | undefined {
-    if (this.#closing || this.#taken >= this.maxConnections) return undefined;
-    this.#taken += 1;
-    let taken = true;
-    return () => {
-      if (taken) this.#taken -= 1;
-      taken = false;
-    };
   }
 
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
@@ -410,48 +390,5 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       clearInterval(this.#progress);
       this.#progress = undefined;
     }, PROGRESS_EVERY).unref();
-  }
-
-  #refuse(address: string, error: LocalstreamError): void {
-    this.#host.log.write({ error, address, doing: `a connection to port ${this.port}` });
-    this.emit('refused', { address, error });
-  }
-}
-
-/** Binds, and says what went wrong in our words. */
-async function bind(server: Server, port: number, host: string | undefined): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen({ port, host, backlog: BACKLOG }, resolve);
-  try {
-    await promise;
-  } catch (cause) {
-    throw bindError(cause, port, host);
-  } finally {
-    server.off('error', reject);
-  }
-}
-
-function bindError(cause: unknown, port: number, host: string | undefined): LocalstreamError {
-  const where = host === undefined ? `port ${port}` : `${host}, port ${port}`;
-  switch (systemCode(cause)) {
-    case 'EADDRINUSE':
-      return errorOf('PORT_IN_USE', `${where} is in use`, {
-        cause,
-        hint: 'choose another port, or close what has it',
-      });
-    case 'EACCES':
-    case 'EPERM':
-      return errorOf('PORT_DENIED', `${where} may not be opened by this user`, {
-        cause,
-        hint: 'choose one above 1023',
-      });
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return errorOf('NO_SUCH_HOST', `'${host}' does not resolve`, { cause });
-    case 'EADDRNOTAVAIL':
-      return errorOf('NO_SUCH_HOST', `'${host}' is no address of this machine`, { cause });
-    default:
-      return errorOf('IO', `${where} could not be opened`, { cause });
   }
 }

@@ -87,12 +87,13 @@ export class Shares {
   source(paths: readonly string[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
     const roots: OfferedRoot[] = [];
     const specs: SourceSpec[] = [];
+    const names = new Set<string>();
     for (const text of paths) {
       const place = this.#place(text);
       if (!place) throw errorOf('NOT_FOUND', 'name a share', { hint: 'list_dir shows the shares' });
       this.#require(place, 'get');
-      const spec: SourceSpec = {
-        kind: 'below',
+      const spec = {
+        kind: 'below' as const,
         share: place.share.folder,
         path: place.path,
         name: place.path.at(-1) ?? place.share.name,
@@ -101,6 +102,8 @@ export class Shares {
       const { type, size } = root.stat;
       if (type === 'other' || type === 'link')
         throw errorOf('NOT_A_FILE', `'${escapeText(text)}' is neither a file nor a folder`);
+      if (names.has(root.name)) throw errorOf('NAME_COLLISION', 'two of the paths have the same name');
+      names.add(root.name);
       roots.push({ name: root.name, type, size: type === 'file' ? size : null });
       specs.push(spec);
     }
@@ -141,6 +144,8 @@ export class Shares {
     const [first, ...rest] = parts;
     if (first === undefined) return undefined;
     const path = checkPath(rest);
+    // Halves of other files are nobody's.
+    if (path.some(isPartialName)) throw errorOf('NOT_FOUND', `there is no '${escapeText(text)}'`);
     const share = this.list.find(({ name }) => name === first);
     if (!share) throw errorOf('NOT_FOUND', `there is no share '${escapeText(first)}'`);
     return { share, path, inside: /\/\.?$/.test(text) };

@@ -2,7 +2,11 @@
  * Bounds on those who have not proven anything yet: how many there are at once, and how often they come. They have
  * their own, so that they never take the place of a peer.
  */
-import type { Socket } from 'node:net';
+
+/** What there is of a connection that can be ended. */
+interface Ended {
+  destroy(): void;
+}
 
 export interface StrangerBounds {
   /** Handshakes under way, in all and from one address. */
@@ -18,73 +22,91 @@ interface Bucket {
   at: number;
 }
 
+/** One connection whose other end is not known yet. */
+export interface Stranger {
+  readonly address: string;
+  readonly socket: Ended;
+}
+
 /** Addresses whose rate is remembered. */
 const MOST_ADDRESSES = 10_000;
 
 export class Strangers {
   readonly #bounds: StrangerBounds;
-  readonly #sockets = new Set<Socket>();
-  readonly #byAddress = new Map<string, Set<Socket>>();
-  readonly #all: Bucket;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #all = new Set<Stranger>();
+  readonly #byAddress = new Map<string, Set<Stranger>>();
+  readonly #rate: Bucket;
+  readonly #rates = new Map<string, Bucket>();
 
   constructor(bounds: StrangerBounds) {
     this.#bounds = bounds;
-    this.#all = { tokens: 2 * bounds.perSecond, at: performance.now() };
+    this.#rate = { tokens: 2 * bounds.perSecond, at: performance.now() };
   }
 
-  /** Handshakes under way. */
+  /** How many there are. */
   get count(): number {
-    return this.#sockets.size;
+    return this.#all.size;
   }
 
   /**
    * Takes a new connection in, or not. Where there is no room the one that has taken longest goes: a sound handshake
    * lasts milliseconds, so the oldest is the likeliest to be none.
    */
-  admit(socket: Socket, address: string): boolean {
-    if (!this.#spend(address)) return false;
-    const same = this.#byAddress.get(address) ?? new Set();
-    this.#byAddress.set(address, same);
-    if (same.size >= this.#bounds.handshakesPerAddress) drop(same);
-    if (this.#sockets.size >= this.#bounds.handshakes) drop(this.#sockets);
-    this.#sockets.add(socket);
-    same.add(socket);
-    socket.once('close', () => this.release(socket, address));
-    return true;
+  admit(socket: Ended, address: string): Stranger | undefined {
+    if (!this.#spend(address)) return undefined;
+    const same = this.#byAddress.get(address) ?? new Set<Stranger>();
+    if (same.size >= this.#bounds.handshakesPerAddress) this.#drop(same);
+    if (this.#all.size >= this.#bounds.handshakes) this.#drop(this.#all);
+    const stranger = { address, socket };
+    this.#all.add(stranger);
+    // Dropping the last one of an address forgets its set.
+    const set = this.#byAddress.get(address) ?? same;
+    this.#byAddress.set(address, set.add(stranger));
+    return stranger;
   }
 
-  /** It has proven itself, or has gone. */
-  release(socket: Socket, address: string): void {
-    this.#sockets.delete(socket);
-    const same = this.#byAddress.get(address);
-    same?.delete(socket);
-    if (same?.size === 0) this.#byAddress.delete(address);
+  /** It has proven itself, or has gone. May be called again. */
+  release(stranger: Stranger): void {
+    this.#all.delete(stranger);
+    const same = this.#byAddress.get(stranger.address);
+    same?.delete(stranger);
+    if (same?.size === 0) this.#byAddress.delete(stranger.address);
   }
 
   /** Ends all of them. */
   close(): void {
-    for (const socket of [...this.#sockets]) socket.destroy();
+    for (const stranger of [...this.#all]) this.#end(stranger);
   }
 
   #spend(address: string): boolean {
-    const own = this.#buckets.get(address) ?? {
-      tokens: 2 * this.#bounds.perSecondPerAddress,
-      at: performance.now(),
-    };
+    const { perSecond, perSecondPerAddress } = this.#bounds;
+    const own = this.#rates.get(address) ?? { tokens: 2 * perSecondPerAddress, at: performance.now() };
     // Used again: it moves behind those that are forgotten first.
-    this.#buckets.delete(address);
-    this.#buckets.set(address, own);
-    if (this.#buckets.size > MOST_ADDRESSES) {
-      const [oldest] = this.#buckets.keys();
-      if (oldest !== undefined) this.#buckets.delete(oldest);
+    this.#rates.delete(address);
+    this.#rates.set(address, own);
+    if (this.#rates.size > MOST_ADDRESSES) {
+      const [oldest] = this.#rates.keys();
+      if (oldest !== undefined) this.#rates.delete(oldest);
     }
-    refill(own, this.#bounds.perSecondPerAddress);
-    refill(this.#all, this.#bounds.perSecond);
-    if (own.tokens < 1 || this.#all.tokens < 1) return false;
+    refill(own, perSecondPerAddress);
+    refill(this.#rate, perSecond);
+    if (own.tokens < 1 || this.#rate.tokens < 1) return false;
     own.tokens -= 1;
-    this.#all.tokens -= 1;
+    this.#rate.tokens -= 1;
     return true;
+  }
+
+  /** Ends the one that came first. */
+  #drop(strangers: ReadonlySet<Stranger>): void {
+    for (const oldest of strangers) {
+      this.#end(oldest);
+      return;
+    }
+  }
+
+  #end(stranger: Stranger): void {
+    this.release(stranger);
+    stranger.socket.destroy();
   }
 }
 
@@ -92,12 +114,4 @@ function refill(bucket: Bucket, perSecond: number): void {
   const now = performance.now();
   bucket.tokens = Math.min(2 * perSecond, bucket.tokens + ((now - bucket.at) / 1000) * perSecond);
   bucket.at = now;
-}
-
-/** Destroys the one that came first. */
-function drop(sockets: ReadonlySet<Socket>): void {
-  for (const socket of sockets) {
-    socket.destroy();
-    return;
-  }
 }

@@ -3,12 +3,11 @@
  * decisions are taken at once, so that two people see the same check number on both screens.
  */
 
-import * as v from 'valibot';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
-import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import { ADMIT, BYE, checkMessage, INTRODUCE } from '../protocol/messages.ts';
+import { flagNumber, flagOfError } from '../protocol/flags.ts';
+import { ADMIT, checkReply, INTRODUCE } from '../protocol/messages.ts';
 
 /** A stranger's key, and what a person can compare. */
 export interface TrustQuestion {
@@ -42,21 +41,20 @@ export interface IntroduceOptions {
   readonly patience: number;
 }
 
-const ANSWER = v.variant('type', [ADMIT, BYE]);
-
 /** Runs the introductions. Resolves with the name that the other claims once both sides have let each other in. */
 export async function introduce(options: IntroduceOptions): Promise<string> {
   const { channel, patience } = options;
-  channel.send({ type: 'introduce', name: options.name, waiting: options.asks });
-  const theirs = checkMessage(INTRODUCE, (await channel.receive()).value);
-  if (theirs.waiting) options.onWaiting?.(theirs.name);
   const over = new AbortController();
   const late = setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), patience);
   void channel.ended.then((reason) => over.abort(reason));
-  const answer = receiveAnswer(channel);
-  // It may come, and fail, while a person here still thinks.
-  answer.catch((error: unknown) => over.abort(error));
   try {
+    channel.send({ type: 'introduce', name: options.name, waiting: options.asks });
+    const introduction = await untilAborted(channel.receive(), over.signal);
+    const theirs = checkReply(INTRODUCE, introduction.value);
+    if (theirs.waiting) options.onWaiting?.(theirs.name);
+    const answer = receiveAnswer(channel);
+    // It may come, and fail, while a person here still thinks.
+    answer.catch((error: unknown) => over.abort(error));
     await untilAborted(options.decide(theirs.name, over.signal), over.signal);
     channel.send({ type: 'admit' });
     await untilAborted(answer, over.signal);
@@ -74,8 +72,7 @@ export async function introduce(options: IntroduceOptions): Promise<string> {
 }
 
 async function receiveAnswer(channel: ControlChannel): Promise<void> {
-  const answer = checkMessage(ANSWER, (await channel.receive()).value);
-  if (answer.type === 'bye') throw errorFromPeer(answer.flag, answer.detail);
+  checkReply(ADMIT, (await channel.receive()).value);
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,8 +1,8 @@
 /** The numbers by which the dialler may open lanes: granted on the control channel, each good once. */
 import { randomInt } from 'node:crypto';
 
-/** Numbers that one transfer may have open: its lanes and their replacements. */
-const MOST_UNUSED = 64;
+/** Numbers that one transfer may have unused at once. */
+const MOST_UNUSED = 16;
 
 export class LaneGrants {
   readonly #transfers = new Map<number, string>();
@@ -12,7 +12,9 @@ export class LaneGrants {
   /** Grants `count` numbers for a transfer. */
   grant(transfer: string, count: number): number[] {
     const numbers: number[] = [];
-    for (let granted = 0; granted < count && this.#transfers.size < MOST_UNUSED; granted += 1) {
+    let unused = 0;
+    for (const of of this.#transfers.values()) if (of === transfer) unused += 1;
+    for (let granted = 0; granted < count && unused + granted < MOST_UNUSED; granted += 1) {
       numbers.push(this.#next);
       this.#transfers.set(this.#next, transfer);
       this.#next += 1;

@@ -48,14 +48,14 @@ export class Outcomes {
       if (row.outcome === OUTCOME.skipped && row.flag === 'OK' && row.note === '') continue;
       const outcome = fileOutcome(row);
       this.entries += 1;
+      // A folder is worth a line only when something is wrong with it.
+      if (row.kind === ENTRY.folder && outcome.outcome !== 'failed') continue;
       if (outcome.outcome === 'failed') this.failed += 1;
       else if (outcome.outcome === 'skipped') this.skipped += 1;
       else if (row.kind === ENTRY.file) {
         this.files += 1;
         this.bytes += row.size;
       }
-      // A folder is worth a line only when something is wrong with it.
-      if (row.kind === ENTRY.folder && outcome.outcome !== 'failed') continue;
       told.push(outcome);
       this.#keep(outcome);
     }
@@ -70,8 +70,11 @@ export class Outcomes {
   /** By which code the whole ends. */
   code(): ErrorCode {
     const [first] = this.#failures;
-    if (this.failed === 0) return 'OK';
-    if (this.entries === 1 && first?.code) return first.code;
+    // The only thing that was wanted was left out: that it exists already is what was asked for, anything else is not.
+    const leftOut =
+      this.entries === 1 && this.skipped === 1 && first?.code !== 'OK' && first?.code !== 'EXISTS';
+    if (this.failed === 0 && !leftOut) return 'OK';
+    if (this.entries === 1 && first?.code && first.code !== 'OK') return first.code;
     const alarm = this.#failures.some((outcome) => outcome.code === 'INTEGRITY');
     return alarm ? 'INTEGRITY' : 'PARTIAL';
   }

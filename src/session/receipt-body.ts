@@ -9,6 +9,8 @@ import type { FileOutcome } from './report.ts';
 
 /** Files that are named in the body itself; all of them are covered by the digest of the outcomes. */
 const NAMED_FILES = 64;
+/** Characters of their paths, so that the body fits into a message whatever it names. */
+const NAMED_CHARACTERS = 8192;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
@@ -40,12 +42,13 @@ export function writeBody(
   body: Omit<ReceiptBody, 'version' | 'named' | 'state'>,
   outcomes: readonly FileOutcome[],
 ): string {
-  const named = outcomes.slice(0, NAMED_FILES).map(({ path, outcome, size, digest: value }) => ({
-    path,
-    outcome,
-    size,
-    ...(value && { digest: value }),
-  }));
+  const named: ReceiptBody['named'] = [];
+  let characters = 0;
+  for (const { path, outcome, size, digest: value } of outcomes.slice(0, NAMED_FILES)) {
+    characters += path.length;
+    if (characters > NAMED_CHARACTERS) break;
+    named.push({ path, outcome, size, ...(value && { digest: value }) });
+  }
   return JSON.stringify({ version: 1, ...body, named, state: 'committed' });
 }
 

@@ -72,6 +72,7 @@ export class TransferEnd {
   readonly startedAt = new Date();
   readonly #host: TransferHost;
   readonly #plan: SharedPlan;
+  readonly #giveBack: () => void;
   readonly #counters: SharedCounters;
   readonly #outcomes: Outcomes;
   readonly #lanes: LaneGroup;
@@ -85,6 +86,7 @@ export class TransferEnd {
   #theirs: MessageOf<'receipt'> | undefined;
   #ours: { readonly body: string; readonly signature: string } | undefined;
   #failure: LocalstreamError | undefined;
+  #concluded = false;
   #patience: NodeJS.Timeout | undefined;
 
   constructor(host: TransferHost, options: TransferOptions) {
@@ -96,7 +98,9 @@ export class TransferEnd {
     this.receipt = this.#settle.promise;
     // Whoever started it may look at the result later, or never.
     this.receipt.catch(() => {});
-    this.#plan = plan(options.lanes, options.chunk);
+    const { count, bytes } = plan(options.lanes, options.chunk);
+    this.#giveBack = host.pool.reserve(count * bytes);
+    this.#plan = planMemory(count, bytes);
     this.#counters = new SharedCounters(this.#plan);
     this.#outcomes = new Outcomes(host.receiptFiles);
     const limit = maxPayload(options.chunk);
@@ -112,9 +116,10 @@ export class TransferEnd {
   }
 
   /** Starts to read and send. */
-  startSource(roots: readonly SourceSpec[], rules?: FilterRules): void {
-    const line = this.#open();
-    line.post({ kind: 'source', transfer: line.transfer, plan: this.#plan, chunk: this.chunk, roots, rules });
+  startSource(roots: readonly SourceSpec[], rules?: FilterRules, group?: number): void {
+    const line = this.#open(group);
+    const { transfer } = line;
+    line.post({ kind: 'source', transfer, plan: this.#plan, chunk: this.chunk, roots, rules, group });
   }
 
   /** Starts to receive and write. */
@@ -143,14 +148,16 @@ export class TransferEnd {
   /** Ends it from this side; the other side is told. Resolves when everything is put away. */
   async cancel(error: LocalstreamError): Promise<void> {
     if (this.#phase === 'over') return;
-    this.#tell(error);
+    if (!this.#concluded) this.#tell(error);
     this.#fail(error);
     await this.receipt.catch(() => {});
   }
 
   /** The connection is gone. */
   lost(reason: LocalstreamError): void {
-    this.#fail(reason);
+    // A receiver has committed and signed by then: that stands, whether the sender has heard of it or not.
+    if (this.direction === 'receive' && this.#ours) this.#finish();
+    else this.#fail(reason);
   }
 
   /** The other side has cancelled it. */
@@ -201,10 +208,11 @@ export class TransferEnd {
     return { ...progress, peer: this.#host.peer.name, bytesPerSecond, startedAt: this.startedAt };
   }
 
-  #open(): WorkerLine {
+  #open(group?: number): WorkerLine {
+    if (this.#phase !== 'waiting') throw errorOf('CLOSED', 'the transfer has begun or ended already');
     this.#phase = 'moving';
     this.#movingSince = performance.now();
-    this.#line = this.#host.pool.line((message) => this.#fromWorker(message));
+    this.#line = this.#host.pool.line((message) => this.#fromWorker(message), group);
     if (this.#lanes.size === 0)
       this.#patience = setTimeout(
         () => void this.cancel(errorOf('TIMEOUT', 'the other side opened no lane')),
@@ -362,8 +370,10 @@ export class TransferEnd {
     this.#finish();
   }
 
+  /** Both ends have what they need: nothing that comes now changes the outcome. */
   #finish(): void {
     clearTimeout(this.#patience);
+    this.#concluded = true;
     this.#endWorker();
   }
 
@@ -387,7 +397,7 @@ export class TransferEnd {
   }
 
   #fail(error: LocalstreamError): void {
-    if (this.#failure || this.#phase === 'over') return;
+    if (this.#failure || this.#concluded || this.#phase === 'over') return;
     clearTimeout(this.#patience);
     this.#failure = error;
     this.#counters.aborted = true;
@@ -406,6 +416,7 @@ export class TransferEnd {
     this.#phase = 'over';
     clearTimeout(this.#patience);
     this.#line?.release();
+    this.#giveBack();
     this.#lanes.close();
     if (this.#failure) this.#settle.reject(this.#failure);
     else if (this.#ours && this.#digests) this.#settle.resolve(this.#makeReceipt(this.#ours, this.#digests));
@@ -446,8 +457,8 @@ function wrap(error: unknown): LocalstreamError {
     : errorOf('INTERNAL', 'the transfer failed', { cause: error });
 }
 
-function plan(lanes: number, chunk: number): SharedPlan {
+function plan(lanes: number, chunk: number): { readonly count: number; readonly bytes: number } {
   const bytes = Math.ceil((HEADER_BYTES + maxPayload(chunk)) / SLOT_ALIGN) * SLOT_ALIGN;
   const wanted = lanes * 2 + 2;
-  return planMemory(Math.max(lanes + 2, Math.min(wanted, Math.floor(SLOT_MEMORY / bytes))), bytes);
+  return { count: Math.max(lanes + 2, Math.min(wanted, Math.floor(SLOT_MEMORY / bytes))), bytes };
 }

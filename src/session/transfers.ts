@@ -24,6 +24,8 @@ export interface TransferRequest {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** What is left out of what is sent from here. */
   readonly rules?: FilterRules | undefined;
+  /** Transfers of one group send the same files: see `WorkerPool.newGroup`. */
+  readonly group?: number | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
   /** The transfer that broke off and goes on by this one. */
@@ -50,6 +52,10 @@ export class Transfers {
   readonly #running = new Map<string, TransferEnd>();
   readonly #asked = new Map<string, Asked>();
   readonly #grants = new LaneGrants();
+  /** Transfers that were given up here while their answer may be on its way. */
+  readonly #givenUp = new Set<string>();
+  /** Lanes that were asked for and are not granted, by transfer. */
+  readonly #wanted = new Map<string, number>();
   #ended: LocalstreamError | undefined;
 
   constructor(options: TransfersOptions) {
@@ -83,6 +89,8 @@ export class Transfers {
     this.#options.begun(transfer);
     const over = (result: Receipt | LocalstreamError) => {
       this.#running.delete(id);
+      this.#asked.delete(id);
+      this.#wanted.delete(id);
       this.#grants.forget(id);
       this.#options.over(transfer, result);
     };
@@ -98,6 +106,7 @@ export class Transfers {
     this.#asked.set(id, { resolve, reject });
     const abort = () => {
       this.#sendQuietly({ type: 'cancel', transfer: id, flag: flagNumber('CANCELLED') });
+      this.#giveUp(id);
       reject(cancelled(signal));
     };
     signal?.addEventListener('abort', abort, { once: true });
@@ -117,15 +126,18 @@ export class Transfers {
         this.#asked.delete(id);
         resolve();
       },
-      reject,
+      reject: (error) => {
+        this.#asked.delete(id);
+        reject(error);
+      },
     });
   }
 
-  /** Hands an answer to whoever waits for it. False: nobody does. */
+  /** Hands an answer to whoever waits for it. False: nobody ever asked. */
   answer(message: MessageOf<'offer'> | MessageOf<'accept'>): boolean {
     const asked = this.#asked.get(message.transfer);
     asked?.resolve(message);
-    return asked !== undefined;
+    return asked !== undefined || this.#givenUp.has(message.transfer);
   }
 
   refused(message: MessageOf<'refuse'>): void {
@@ -186,12 +198,17 @@ export class Transfers {
     if (this.#options.openLane) throw errorOf('BAD_MESSAGE', 'the listener asked for lanes');
     // It may have ended while the question was on its way.
     if (!this.#running.has(message.transfer)) return;
-    const lanes = this.grant(message.transfer, message.lanes);
+    // One at a time, in place of one that is worn out: the group refuses what would be too many.
+    const lanes = this.grant(message.transfer, 1);
     this.#options.send({ type: 'granted', transfer: message.transfer, lanes });
   }
 
   granted(message: MessageOf<'granted'>): void {
     const transfer = this.#running.get(message.transfer);
+    const wanted = this.#wanted.get(message.transfer) ?? 0;
+    if (message.lanes.length > wanted)
+      throw errorOf('BAD_MESSAGE', 'lanes were granted that nobody asked for');
+    this.#wanted.set(message.transfer, wanted - message.lanes.length);
     // What went wrong has ended the transfer, which says so to whoever waits for it.
     if (transfer) this.openLanes(transfer, message.lanes).catch(() => {});
   }
@@ -203,7 +220,15 @@ export class Transfers {
     for (const transfer of this.list) transfer.lost(reason);
   }
 
+  #giveUp(id: string): void {
+    this.#givenUp.add(id);
+    if (this.#givenUp.size <= MAX_TRANSFERS) return;
+    const [oldest] = this.#givenUp;
+    if (oldest !== undefined) this.#givenUp.delete(oldest);
+  }
+
   #askForLane(transfer: TransferEnd): void {
+    this.#wanted.set(transfer.id, (this.#wanted.get(transfer.id) ?? 0) + 1);
     if (this.#options.openLane) this.#sendQuietly({ type: 'lanes', transfer: transfer.id, lanes: 1 });
   }
 

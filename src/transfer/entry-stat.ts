@@ -36,7 +36,9 @@ function typeOf(stats: BigIntStats): EntryType {
 /** Nanoseconds to whole microseconds, rounded down on both sides of 1970. */
 function microseconds(nanoseconds: bigint): number {
   const rest = nanoseconds % 1000n;
-  return Number((nanoseconds - (rest < 0n ? rest + 1000n : rest)) / 1000n);
+  const whole = Number((nanoseconds - (rest < 0n ? rest + 1000n : rest)) / 1000n);
+  // What a number holds exactly ends in the year 2255, and some file systems give nonsense times.
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, whole));
 }
 
 /**

@@ -94,7 +94,8 @@ export interface OpenedPartial {
 }
 
 /**
- * Opens the partial of a target: the longest earlier one that may be taken over, else a new one.
+ * Opens the partial of a target: the longest earlier one that may be taken over, else a new one. Others of this target
+ * that could have been taken over are removed: nobody would look at them again.
  *
  * @param resume False for an empty one in any case.
  * @throws BUSY when this process already writes that file; UNWRITABLE when somebody else's file has the partial's name;
@@ -109,12 +110,25 @@ export function openPartial(folder: Folder, name: SafeName, resume: boolean): Op
   if (found.size === 0) return own;
   const earlier = found.get(hash) ?? [];
   found.delete(hash);
-  if (!resume || own.size > 0) return own;
+  let opened = own;
   for (const { partial, stat } of adoptable(folder, name, earlier)) {
-    const adopted = adopt(folder, partial, stat, own);
-    if (adopted !== undefined) return adopted;
+    const wanted = resume && opened.size === 0 && stat.size > 0;
+    const adopted = wanted ? adopt(folder, partial, stat, own) : undefined;
+    if (adopted !== undefined) opened = adopted;
+    else removeSurplus(folder, partial, stat);
   }
-  return own;
+  return opened;
+}
+
+/** Of two processes that receive the same file one may have taken it over just now: then it is not there any more. */
+function removeSurplus(folder: Folder, partial: SafeName, stat: EntryStat): void {
+  const now = folder.lookup(partial);
+  if (now === undefined || !sameInode(now, stat)) return;
+  try {
+    folder.unlink(partial);
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT', 'EACCES', 'EPERM')) throw error;
+  }
 }
 
 /** Takes the name of this process's partial: created, or left by an earlier transfer under this very process number. */

@@ -1,10 +1,15 @@
 /** The worker threads, started when the first transfer needs one. A transfer stays with the worker it was given. */
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { errorOf } from '../errors.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 /** Megabytes: a walk of a million entries fits, a leak does not. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
+
+/** Memory for frames of all transfers, in bytes: over a hundred of the usual size. */
+const MOST_RESERVED = 768 * 1024 * 1024;
 
 type Handler = (message: FromWorker) => void;
 
@@ -21,15 +26,47 @@ export interface WorkerLine {
   release(): void;
 }
 
+/** A worker does not inherit the compile cache of its parent, and would translate every file anew: 100 ms of its start. */
+function workerEnvironment(): NodeJS.ProcessEnv {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(folder) };
+}
+
 export class WorkerPool {
   readonly #size: number;
   readonly #threads: Thread[] = [];
+  readonly #groups = new Map<number, WeakRef<Thread>>();
   #next = 1;
+  #lastGroup = 0;
+  #reserved = 0;
   #closed = false;
 
   /** `size`: threads at the most. */
   constructor(size: number) {
     this.#size = size;
+  }
+
+  /**
+   * Sets memory for frames aside; what it returns gives it back. The peer says how much its transfer takes, so all
+   * transfers of the process together are bounded. Throws BUSY.
+   */
+  reserve(bytes: number): () => void {
+    if (this.#reserved + bytes > MOST_RESERVED) throw errorOf('BUSY', 'too many transfers run here at once');
+    this.#reserved += bytes;
+    let held = true;
+    return () => {
+      if (held) this.#reserved -= bytes;
+      held = false;
+    };
+  }
+
+  /** A number for transfers of the same files: see {@link line}. */
+  newGroup(): number {
+    this.#lastGroup += 1;
+    // Those whose transfers are over need no place any more.
+    for (const [group, thread] of this.#groups)
+      if (thread.deref()?.handlers.size === 0) this.#groups.delete(group);
+    return this.#lastGroup;
   }
 
   /** Starts a first thread ahead of its need. */
@@ -38,9 +75,9 @@ export class WorkerPool {
   }
 
   /** Gives a transfer its line. `handler` gets what the worker says; a dead worker says `failed`, then `closed`. */
-  line(handler: Handler): WorkerLine {
+  line(handler: Handler, group?: number): WorkerLine {
     if (this.#closed) throw errorOf('SHUTTING_DOWN');
-    const thread = this.#choose();
+    const thread = this.#choose(group);
     const transfer = this.#next;
     this.#next += 1;
     thread.handlers.set(transfer, handler);
@@ -61,7 +98,15 @@ export class WorkerPool {
     await Promise.all(this.#threads.splice(0).map((thread) => thread.worker.terminate()));
   }
 
-  #choose(): Thread {
+  /** The thread with the least to do; one group stays together, since it shares what is read. */
+  #choose(group: number | undefined): Thread {
+    if (group !== undefined) {
+      const theirs = this.#groups.get(group)?.deref();
+      if (theirs && this.#threads.includes(theirs)) return theirs;
+      const thread = this.#choose(undefined);
+      this.#groups.set(group, new WeakRef(thread));
+      return thread;
+    }
     const byLoad = [...this.#threads].sort((a, b) => a.handlers.size - b.handlers.size);
     const [idlest] = byLoad;
     if (idlest && (idlest.handlers.size === 0 || this.#threads.length >= this.#size)) return idlest;
@@ -71,7 +116,10 @@ export class WorkerPool {
   #start(): Thread {
     // In the checkout this file is TypeScript, in the package it is not; the worker lies beside it either way.
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    const worker = new Worker(new URL(file, import.meta.url), { resourceLimits: RESOURCE_LIMITS });
+    const worker = new Worker(new URL(file, import.meta.url), {
+      resourceLimits: RESOURCE_LIMITS,
+      env: workerEnvironment(),
+    });
     const thread: Thread = { worker, handlers: new Map() };
     worker.unref();
     worker.on('message', (message: FromWorker) => thread.handlers.get(message.transfer)?.(message));

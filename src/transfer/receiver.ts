@@ -7,7 +7,7 @@
  */
 import { createDigest, type Digest, digestOf } from '../crypto/digest.ts';
 import { errorOf, type FlagName, LocalstreamError } from '../errors.ts';
-import { flagName, flagNumber, flagOfError } from '../protocol/flags.ts';
+import { failureName, flagNumber, flagOfError } from '../protocol/flags.ts';
 import {
   FLAG_COMPARE,
   FLAG_HOLE,
@@ -23,6 +23,7 @@ import {
 import {
   ANSWER,
   type Answer,
+  cutText,
   DIGEST_BYTES,
   ENTRY,
   type EntryKind,
@@ -40,9 +41,9 @@ import {
   readPack,
   readSame,
 } from '../protocol/manifest.ts';
-import { type ExistingPolicy, MAX_CHUNK } from '../protocol/messages.ts';
+import { type ExistingPolicy, MAX_CHUNK, type OfferedRoot } from '../protocol/messages.ts';
 import { checkLinkTarget } from './link.ts';
-import { checkName, decodeName, type SafeName } from './name.ts';
+import { checkName, decodeName, encodeName, MOST_NAME_BYTES, MOST_PATH_BYTES, type SafeName } from './name.ts';
 import type { Counters, Settled } from './progress.ts';
 
 /** What stands under a name. */
@@ -59,6 +60,12 @@ export interface Placement {
   readonly mtime: number;
   /** `never`: fails with EXISTS where something stands; `replace`: takes its place; `rename`: takes a free name. */
   readonly place: 'never' | 'replace' | 'rename';
+}
+
+export interface FolderAttributes {
+  readonly mode: number | undefined;
+  /** Microseconds since 1970. */
+  readonly mtime: number;
 }
 
 /** A file that is being written, beside its place. */
@@ -89,17 +96,21 @@ export interface BasisFile {
 /** Where a transfer writes. The only writer; every method throws typed errors. `Folder` is an open folder's handle. */
 export interface TargetStore<Folder> {
   /** Where an offered root goes: the folder and the name there. Undefined: it was not asked for. */
-  root(name: SafeName): { readonly folder: Folder; readonly name: SafeName } | undefined;
+  root(
+    name: SafeName,
+  ): { readonly folder: Folder; readonly name: SafeName; readonly kind: OfferedRoot['type'] } | undefined;
   /** Whether the receiving person wants to leave an entry out. */
   excludes(path: string, isFolder: boolean): boolean;
   /** The name that an earlier part of this transfer gave to a file whose own was taken. */
   renamed(path: string): SafeName | undefined;
-  /** Makes or enters a folder. */
-  enter(parent: Folder, name: SafeName): { readonly folder: Folder; readonly created: boolean };
+  /** Makes or enters a folder; a new one has its mode from the start, and its owner may use it until it is left. */
+  enter(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly created: boolean };
+  /** Makes a folder under its name, or a free one. */
+  enterNew(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly name: SafeName };
   /** Enters a folder that is there; undefined where there is none. */
   peek(parent: Folder, name: SafeName): Folder | undefined;
-  /** Closes a folder and, where `attributes` are given, sets them. */
-  leave(folder: Folder, attributes: { readonly mode: number; readonly mtime: number } | undefined): void;
+  /** Closes a folder and, where `attributes` are given, sets them; without a mode it keeps its own. */
+  leave(folder: Folder, attributes: FolderAttributes | undefined): void;
   /** Removes a folder that this transfer made, if it is empty. */
   remove(parent: Folder, name: SafeName): void;
   present(folder: Folder, name: SafeName): Present | undefined;
@@ -152,8 +163,8 @@ interface Branch<Folder> {
   readonly excluded: boolean;
   /** Entries below it that are not settled. */
   pending: number;
-  closed: { readonly mode: number; readonly mtime: number } | undefined;
-  readonly attributes: { readonly mode: number; readonly mtime: number };
+  closed: FolderAttributes | undefined;
+  readonly attributes: FolderAttributes;
 }
 
 type State = 'settled' | 'wanted' | 'have' | 'compare' | 'later' | 'basis';
@@ -164,7 +175,7 @@ interface LiveEntry<Folder> {
   readonly entry: ManifestEntry;
   readonly path: string;
   readonly branch: Branch<Folder>;
-  readonly name: SafeName | undefined;
+  name: SafeName | undefined;
   state: State;
   place: Placement['place'];
   /** Digest of what is there, for `have` and `compare`; of the whole basis for `basis`. */
@@ -186,11 +197,15 @@ interface LiveBatch<Folder> {
 /** What is there of a file before the source sends the rest. */
 interface Basis {
   readonly compare: boolean;
+  /** What it is looked for in; the old target is where a partial holds nothing of use. */
+  readonly from: { readonly partial: boolean; readonly old: boolean };
+  /** Files are opened when their turn to be hashed comes: a manifest names more of them than can be open. */
+  opened: boolean;
   /** The partial that goes on being written, or the old target that is copied from. */
-  readonly partial: PartialFile | undefined;
-  readonly old: BasisFile | undefined;
+  partial: PartialFile | undefined;
+  old: BasisFile | undefined;
   /** Bytes that are described to the source: whole pieces, and the last one where the sizes agree. */
-  readonly length: number;
+  length: number;
   position: number;
   /** Digest of `[0, position)`. */
   readonly digest: Digest;
@@ -207,6 +222,8 @@ interface OpenFile<Folder> {
 
 /** Bytes of a basis that one background step hashes. */
 const STEP_BYTES = 8 * PIECE_BYTES;
+/** Bases that are open at once. The source answers in their order, so nobody waits for one that is not. */
+const MOST_OPEN_BASES = 64;
 const NO_DIGEST = Buffer.alloc(DIGEST_BYTES);
 const RESULT_LIMIT = MAX_META_PAYLOAD - 512;
 const MAX_DEPTH = 128;
@@ -221,6 +238,7 @@ export class Receiver<Folder> {
   readonly #jobs: LiveEntry<Folder>[] = [];
   readonly #branches = new Set<Branch<Folder>>();
   readonly #place: Placement['place'];
+  #openBases = 0;
   #here: Branch<Folder> | undefined;
   #current: OpenFile<Folder> | undefined;
   #nextBatch = 0;
@@ -289,8 +307,9 @@ export class Receiver<Folder> {
   /** Does a bounded part of the work that waits beside the frames. True: there is more. */
   step(): boolean {
     const live = this.#jobs[0];
-    if (!live?.basis) return false;
+    if (!live?.basis || (!live.basis.opened && this.#openBases >= MOST_OPEN_BASES)) return false;
     try {
+      if (!live.basis.opened) this.#openBasis(live, live.basis);
       this.#hashBasis(live, live.basis);
     } catch (error) {
       this.#dropJob(live);
@@ -303,13 +322,13 @@ export class Receiver<Folder> {
   abort(): void {
     this.#current?.partial.keep();
     this.#current = undefined;
-    for (const batch of this.#batches.values()) for (const live of batch.entries) closeBasis(live);
+    for (const batch of this.#batches.values()) for (const live of batch.entries) this.#closeBasis(live);
     const innermostFirst = [...this.#branches].sort((a, b) => b.depth - a.depth);
     for (const branch of innermostFirst) {
       if (branch.folder === undefined) continue;
       this.#store.leave(branch.folder, undefined);
-      if (branch.created && branch.parent?.folder !== undefined)
-        this.#store.remove(branch.parent.folder, branch.name);
+      const above = branch.parent?.folder;
+      if (branch.created && above !== undefined) tryTo(() => this.#store.remove(above, branch.name));
     }
     this.#branches.clear();
   }
@@ -354,7 +373,7 @@ export class Receiver<Folder> {
     }
     if (entry.kind === ENTRY.leave) return this.#leave(batch, entry, index, settle);
     const spelled = decodeName(entry.name);
-    const place = this.#locate(spelled);
+    const place = this.#locate(spelled, entry.kind);
     const live: LiveEntry<Folder> = {
       batch,
       index,
@@ -371,7 +390,7 @@ export class Receiver<Folder> {
     batch.entries[index] = live;
     live.branch.pending += 1;
     try {
-      if (entry.kind === ENTRY.failed) throw errorOf(flagName(entry.size), decodeReason(entry.extra));
+      if (entry.kind === ENTRY.failed) throw errorOf(failureName(entry.size), decodeReason(entry.extra));
       if (place.error) throw place.error;
       const { failure } = live.branch;
       if (live.branch.excluded || this.#store.excludes(live.path, entry.kind === ENTRY.folder))
@@ -402,7 +421,10 @@ export class Receiver<Folder> {
   }
 
   /** Finds the place of the next entry: below the open folder or, at the top, where its root was mapped to. */
-  #locate(spelled: string): {
+  #locate(
+    spelled: string,
+    kind: EntryKind,
+  ): {
     branch: Branch<Folder>;
     name: SafeName | undefined;
     path: string;
@@ -410,9 +432,11 @@ export class Receiver<Folder> {
   } {
     const here = this.#here;
     if (here) {
-      const path = `${here.path}/${spelled}`;
+      const path = shownPath(here.path, spelled);
+      // No walk of ours goes deeper, and each level costs memory.
+      if (here.depth > MAX_DEPTH) throw errorOf('LIMIT', 'the manifest nests its folders too deep');
       try {
-        if (here.depth >= MAX_DEPTH) throw errorOf('BAD_NAME', 'the folders are nested too deep');
+        if (here.depth === MAX_DEPTH) throw errorOf('BAD_NAME', 'the folders are nested too deep');
         return { branch: here, name: checkName(spelled), path };
       } catch (error) {
         return { branch: here, name: undefined, path, error };
@@ -421,7 +445,7 @@ export class Receiver<Folder> {
     const outside = (error: unknown) => ({
       branch: this.#branch({ name: spelled as SafeName, folder: undefined }),
       name: undefined,
-      path: spelled,
+      path: shownPath('', spelled),
       error,
     });
     try {
@@ -429,6 +453,9 @@ export class Receiver<Folder> {
       const root = this.#roots.has(checked) ? undefined : this.#store.root(checked);
       // Not asked for, or a second time under the same name: the source breaks its own offer.
       if (!root) throw errorOf('BAD_MESSAGE', 'the source sent what it did not offer');
+      // Whoever accepted a file did not accept a folder.
+      if (kind !== ENTRY.failed && kind !== ENTRY[root.kind])
+        throw errorOf('BAD_MESSAGE', `the source sent a thing of another kind than the ${root.kind} it offered`);
       this.#roots.add(checked);
       const branch = this.#branch({ name: checked, folder: root.folder });
       return { branch, name: root.name, path: spelled };
@@ -462,7 +489,8 @@ export class Receiver<Folder> {
     absent = false,
   ): void {
     const failed = folder === undefined && !excluded && !absent;
-    const { mode, mtime } = live.entry;
+    const { mtime } = live.entry;
+    const mode = this.#setsMode(live, created) ? live.entry.mode : undefined;
     const branch = this.#branch({
       parent: live.branch,
       name: live.name ?? ('' as SafeName),
@@ -478,6 +506,11 @@ export class Receiver<Folder> {
     live.branch.pending += 1;
     this.#branches.add(branch);
     this.#here = branch;
+  }
+
+  /** What was there keeps its mode, unless overwriting is asked for; what was chosen as the target keeps it always. */
+  #setsMode(live: LiveEntry<Folder>, created: boolean): boolean {
+    return created || (this.#options.existing === 'overwrite' && live.branch.depth > 0);
   }
 
   #leave(batch: LiveBatch<Folder>, entry: ManifestEntry, index: number, settle: (() => void)[]): Answer {
@@ -506,20 +539,7 @@ export class Receiver<Folder> {
   }
 
   #answer(live: LiveEntry<Folder>, folder: Folder, name: SafeName, settle: (() => void)[]): Answer {
-    if (live.entry.kind === ENTRY.folder && this.#options.dryRun) {
-      const there = this.#store.peek(folder, name);
-      if (there === undefined) return this.#wouldCreate(live, settle);
-      this.#descend(live, there, false);
-      settle.push(() => this.#settle(live, OUTCOME.same, 'OK', NO_DIGEST, ''));
-      return { code: ANSWER.skip };
-    }
-    if (live.entry.kind === ENTRY.folder) {
-      const entered = this.#store.enter(folder, name);
-      this.#descend(live, entered.folder, entered.created);
-      const outcome = entered.created || this.#options.blind ? OUTCOME.committed : OUTCOME.same;
-      settle.push(() => this.#settle(live, outcome, 'OK', NO_DIGEST, ''));
-      return { code: ANSWER.skip };
-    }
+    if (live.entry.kind === ENTRY.folder) return this.#answerFolder(live, folder, name, settle);
     const earlier = live.entry.kind === ENTRY.file ? this.#store.renamed(live.path) : undefined;
     if (earlier !== undefined && this.#isThere(live, folder, earlier)) {
       live.place = 'rename';
@@ -531,6 +551,36 @@ export class Receiver<Folder> {
       return { code: ANSWER.skip };
     }
     return this.#answerFile(live, folder, name, present, settle);
+  }
+
+  #answerFolder(
+    live: LiveEntry<Folder>,
+    folder: Folder,
+    name: SafeName,
+    settle: (() => void)[],
+  ): Answer {
+    const { blind, dryRun } = this.#options;
+    const { mode } = live.entry;
+    const settled = (outcome: OutcomeCode): Answer => {
+      settle.push(() => this.#settle(live, outcome, 'OK', NO_DIGEST, ''));
+      return { code: ANSWER.skip };
+    };
+    if (dryRun) {
+      const there = blind ? undefined : this.#store.peek(folder, name);
+      if (there === undefined) return this.#wouldCreate(live, settle);
+      this.#descend(live, there, false);
+      return settled(OUTCOME.same);
+    }
+    if (blind) {
+      // What others left is neither entered nor told of.
+      const made = this.#store.enterNew(folder, name, mode);
+      live.name = made.name;
+      this.#descend(live, made.folder, true);
+      return settled(OUTCOME.committed);
+    }
+    const entered = this.#store.enter(folder, name, mode);
+    this.#descend(live, entered.folder, entered.created);
+    return settled(entered.created ? OUTCOME.committed : OUTCOME.same);
   }
 
   #isThere(live: LiveEntry<Folder>, folder: Folder, name: SafeName): boolean {
@@ -625,21 +675,23 @@ export class Receiver<Folder> {
       settle.push(() => this.#would(live, present ? wouldOf(live.place) : 'create'));
       return { code: ANSWER.skip };
     }
-    this.#reserve(live);
+    const large = size > PIECE_BYTES && present !== undefined && present.size > PIECE_BYTES;
+    const alike = present?.kind === 'file' && live.place === 'replace' && (present.size === size || large);
+    const old = alike && size >= 0;
+    // What a partial holds need not be set aside: how much that is shows when it is opened.
     if (size > 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
-      return this.#startJob(live, this.#partialBasis(folder, name, size), settle);
-    const usable = present?.kind === 'file' && live.place === 'replace' && size >= 0;
-    if (usable && (present.size === size || (size > PIECE_BYTES && present.size > PIECE_BYTES)))
-      return this.#describe(live, folder, name, size, false, settle);
+      return this.#startJob(live, { partial: true, old: old && large }, false, settle);
+    this.#reserve(live, size);
+    if (old) return this.#describe(live, folder, name, size, false, settle);
     return { code: ANSWER.send };
   }
 
   /** Bytes that are announced and not written yet must fit on the disk, a batch at a time. */
-  #reserve(live: LiveEntry<Folder>): void {
-    const size = Math.max(0, live.entry.size);
-    if (this.#announced + size > this.#free) throw errorOf('NO_SPACE');
-    this.#announced += size;
-    live.reserved = size;
+  #reserve(live: LiveEntry<Folder>, bytes: number): void {
+    const wanted = Math.max(0, bytes);
+    if (this.#announced + wanted > this.#free) throw errorOf('NO_SPACE');
+    this.#announced += wanted;
+    live.reserved = wanted;
   }
 
   #use(live: LiveEntry<Folder>, bytes: number): void {
@@ -657,11 +709,8 @@ export class Receiver<Folder> {
     compare: boolean,
     settle: (() => void)[],
   ): Answer {
+    if (size > PIECE_BYTES) return this.#startJob(live, { partial: false, old: true }, compare, settle);
     const old = this.#store.openBasis(folder, name);
-    if (size > PIECE_BYTES) {
-      const length = describedBytes(old.size, size);
-      return this.#startJob(live, newBasis(compare, undefined, old, length), settle);
-    }
     try {
       const bytes = this.#scratch().subarray(0, size);
       const whole = old.readAt(bytes, 0) === size;
@@ -673,13 +722,37 @@ export class Receiver<Folder> {
     }
   }
 
-  #partialBasis(folder: Folder, name: SafeName, size: number): Basis {
-    const partial = this.#store.openPartial(folder, name, size);
-    return newBasis(false, partial, undefined, describedBytes(partial.held, size));
+  #openBasis(live: LiveEntry<Folder>, basis: Basis): void {
+    const { folder } = live.branch;
+    const { name, entry } = live;
+    if (folder === undefined || name === undefined) throw errorOf('BAD_NAME');
+    basis.opened = true;
+    this.#openBases += 1;
+    if (basis.from.partial) {
+      const partial = this.#store.openPartial(folder, name, entry.size);
+      basis.partial = partial;
+      basis.length = describedBytes(partial.held, entry.size);
+      this.#free = this.#store.freeBytes();
+      this.#reserve(live, entry.size - partial.held);
+    }
+    if (!basis.from.old || basis.length > 0) return;
+    basis.partial?.keep();
+    basis.partial = undefined;
+    basis.old = this.#store.openBasis(folder, name);
+    basis.length = describedBytes(basis.old.size, entry.size);
   }
 
-  #startJob(live: LiveEntry<Folder>, basis: Basis, settle: (() => void)[]): Answer {
-    live.basis = basis;
+  #closeBasis(live: LiveEntry<Folder>): void {
+    const { basis } = live;
+    if (!basis) return;
+    basis.old?.close();
+    basis.partial?.keep();
+    if (basis.opened) this.#openBases -= 1;
+    live.basis = undefined;
+  }
+
+  #startJob(live: LiveEntry<Folder>, from: Basis['from'], compare: boolean, settle: (() => void)[]): Answer {
+    live.basis = newBasis(compare, from);
     live.state = 'later';
     settle.push(() => this.#jobs.push(live));
     return { code: ANSWER.later };
@@ -835,7 +908,8 @@ export class Receiver<Folder> {
       }
       file.position = end;
       this.#options.counters.bytes += length;
-      this.#use(file.live, length);
+      const held = file.live.basis?.partial?.held ?? 0;
+      this.#use(file.live, Math.max(0, end - Math.max(position, held)));
     } catch (error) {
       this.#giveUp(file, error);
     }
@@ -857,7 +931,7 @@ export class Receiver<Folder> {
     const { counters } = this.#options;
     counters.bytes += until - file.position;
     counters.bytesSkipped += until - file.position;
-    if (basis.partial) this.#use(file.live, until - file.position);
+    if (!basis.partial) this.#use(file.live, until - file.position);
     if (basis.partial && file.position === 0 && until === basis.length) {
       // Just this stretch was hashed when it was described, and it is where it belongs.
       file.digest = basis.digest;
@@ -885,10 +959,27 @@ export class Receiver<Folder> {
     file.partial.hole(position, length);
   }
 
+  /** Digest of the old target of a file, where it is as long as the new one will be. */
+  #oldDigest({ basis, entry }: LiveEntry<Folder>): Buffer | undefined {
+    const whole = basis?.old && basis.old.size === entry.size && basis.length === entry.size;
+    return whole ? basis.digest.digest() : undefined;
+  }
+
+  /** No piece of a file differs from the old target: that stays, and nothing is copied. */
+  #isUnchanged(header: FrameHeader, digest: Buffer): boolean {
+    const live = this.#batches.get(header.batch)?.entries[header.index];
+    if (this.#current || live?.state !== 'basis' || live.basis?.compare) return false;
+    if (!this.#oldDigest(live)?.equals(digest)) return false;
+    this.#countSkipped(live);
+    this.#settle(live, OUTCOME.same, 'OK', digest, '');
+    return true;
+  }
+
   #takeEnd(header: FrameHeader, payload: Buffer): void {
+    const { size, digest } = readEnd(payload);
+    if (this.#isUnchanged(header, digest)) return;
     const file = this.#openFor(header);
     if (!file) return;
-    const { size, digest } = readEnd(payload);
     const { live } = file;
     if (live.entry.size >= 0 && size !== live.entry.size)
       throw errorOf('BAD_MESSAGE', 'a file ends elsewhere than announced');
@@ -934,7 +1025,7 @@ export class Receiver<Folder> {
     for (const row of readSame(payload)) {
       const live = this.#live(header, row.index);
       if (live.state === 'settled') continue;
-      const known = live.state === 'basis' ? live.basis?.digest.digest() : live.digest;
+      const known = live.state === 'basis' ? this.#oldDigest(live) : live.digest;
       if (live.state === 'wanted' || !known?.equals(row.digest))
         throw errorOf('BAD_MESSAGE', 'the source calls a file the same that is not');
       this.#countSkipped(live);
@@ -954,7 +1045,7 @@ export class Receiver<Folder> {
     if (live.state === 'settled') return;
     if (live.state !== 'compare' && !(live.state === 'basis' && live.basis?.compare))
       throw errorOf('BAD_MESSAGE', 'the source compared what it was not asked to');
-    closeBasis(live);
+    this.#closeBasis(live);
     live.digest = undefined;
     try {
       if (live.place === 'never') throw errorOf('EXISTS');
@@ -963,7 +1054,7 @@ export class Receiver<Folder> {
         return;
       }
       this.#free = this.#store.freeBytes();
-      this.#reserve(live);
+      this.#reserve(live, live.entry.size);
       live.state = 'wanted';
       const answer = makeFrame(FRAME.reanswer, encodeAnswers([{ code: ANSWER.send }]), header);
       this.#options.emit(answer);
@@ -973,15 +1064,17 @@ export class Receiver<Folder> {
   }
 
   #takeFailed(header: FrameHeader, payload: Buffer): void {
-    const live = this.#live(header);
     const { flag, reason } = readFailed(payload);
+    // Given up here, and its batch settled, while it was on its way.
+    if (!this.#batches.has(header.batch) && header.batch < this.#nextBatch) return;
+    const live = this.#live(header);
     if (live.state === 'settled') return;
     if (this.#current?.live === live) {
       this.#current.partial.keep();
       this.#current = undefined;
       live.basis = undefined;
     }
-    this.#failEntry(live, errorOf(flagName(flag), reason));
+    this.#failEntry(live, errorOf(failureName(flag), reason));
   }
 
   #takeDone(payload: Buffer): void {
@@ -1015,12 +1108,19 @@ export class Receiver<Folder> {
   }
 
   #settle(live: LiveEntry<Folder>, outcome: OutcomeCode, flag: FlagName, digest: Buffer, note: string): void {
+    if (live.state === 'later') this.#dropJob(live);
     live.state = 'settled';
     this.#use(live, live.reserved);
-    closeBasis(live);
+    this.#closeBasis(live);
     const { batch, entry } = live;
     if (entry.kind === ENTRY.file) this.#options.counters.files += 1;
-    const result = encodeResult({ index: live.index, outcome, flag: flagNumber(flag), digest, note });
+    const result = encodeResult({
+      index: live.index,
+      outcome,
+      flag: flagNumber(flag),
+      digest,
+      note: outcome === OUTCOME.committed ? encodeName(note) : cutText(note),
+    });
     if (batch.resultBytes + result.length > RESULT_LIMIT) this.#flushResults(batch);
     batch.results.push(result);
     batch.resultBytes += result.length;
@@ -1063,31 +1163,49 @@ function isLeftOut(entry: ManifestEntry, error: unknown): boolean {
   return entry.kind === ENTRY.link && error.code === 'LEAVES_TREE';
 }
 
+/** A step of putting away, whose failure must not keep the rest from being put away. */
+function tryTo(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (!(error instanceof LocalstreamError)) throw error;
+  }
+}
+
 function wouldOf(place: Placement['place']): 'overwrite' | 'rename' {
   return place === 'rename' ? 'rename' : 'overwrite';
 }
 
-function closeBasis<Folder>(live: LiveEntry<Folder>): void {
-  const { basis } = live;
-  if (!basis) return;
-  basis.old?.close();
-  basis.partial?.keep();
-  live.basis = undefined;
-}
-
-function newBasis(
-  compare: boolean,
-  partial: PartialFile | undefined,
-  old: BasisFile | undefined,
-  length: number,
-): Basis {
-  return { compare, partial, old, length, position: 0, digest: createDigest(), digests: [], sent: 0 };
+function newBasis(compare: boolean, from: Basis['from']): Basis {
+  return {
+    compare,
+    from,
+    opened: false,
+    partial: undefined,
+    old: undefined,
+    length: 0,
+    position: 0,
+    digest: createDigest(),
+    digests: [],
+    sent: 0,
+  };
 }
 
 /** Bytes of a basis worth describing: whole pieces within both sizes, and the tail where the sizes agree. */
 function describedBytes(held: number, size: number): number {
   if (held === size) return size;
   return Math.floor(Math.min(held, size) / PIECE_BYTES) * PIECE_BYTES;
+}
+
+/**
+ * A path as people are told it. Bounded: a source could name a deep folder once, at length, and a million small things
+ * in it, each of which would repeat it here.
+ */
+function shownPath(folder: string, name: string): string {
+  const shown = name.length > MOST_NAME_BYTES ? `${name.slice(0, MOST_NAME_BYTES)}…` : name;
+  if (folder === '') return shown;
+  const above = folder.length > MOST_PATH_BYTES ? `${folder.slice(0, MOST_PATH_BYTES)}…` : folder;
+  return `${above}/${shown}`;
 }
 
 function reasonOf(error: unknown): string {

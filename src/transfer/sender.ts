@@ -7,7 +7,7 @@
  */
 import { createDigest, type Digest, digestOf } from '../crypto/digest.ts';
 import { errorOf, type FlagName, LocalstreamError } from '../errors.ts';
-import { flagName, flagNumber, flagOfError } from '../protocol/flags.ts';
+import { failureName, flagName, flagNumber, flagOfError } from '../protocol/flags.ts';
 import {
   FLAG_COMPARE,
   FLAG_HOLE,
@@ -29,6 +29,7 @@ import {
   type Answer,
   DIGEST_BYTES,
   ENTRY,
+  type EntryResult,
   encodeDone,
   encodeEnd,
   encodeFailed,
@@ -43,6 +44,7 @@ import {
   writeEntry,
   writePackHeader,
 } from '../protocol/manifest.ts';
+import { decodeName } from './name.ts';
 import type { Counters, Settled } from './progress.ts';
 
 /** One thing that the walk found, as the manifest will say it, and how the tree finds it again. */
@@ -62,6 +64,8 @@ export interface SourceReader {
   /** Throws SOURCE_CHANGED when the file is no longer what it was when it was opened. */
   verifyUnchanged(): void;
   close(): void;
+  /** The digest of what has been read in order, where somebody else keeps it; otherwise the sender computes its own. */
+  readonly digest?: Pick<Digest, 'update' | 'digest'>;
 }
 
 /** What the sender reads from. */
@@ -104,7 +108,7 @@ interface LiveBatch<Reference> {
 interface OpenFile<Reference> {
   readonly live: LiveEntry<Reference>;
   readonly reader: SourceReader;
-  readonly digest: Digest;
+  readonly digest: Pick<Digest, 'update' | 'digest'>;
   /** Bytes read and hashed so far. */
   position: number;
   /** A piece that differs from the basis and is on its way in frames: its place and its bytes. */
@@ -376,14 +380,20 @@ export class Sender<Reference> {
           kind === ENTRY.file && !failed && !isZero(result.digest)
             ? result.digest.toString('hex')
             : undefined,
-        flag: live.failure?.flag ?? flagName(result.flag),
-        note: live.failure?.reason ?? result.note,
+        flag: live.failure?.flag ?? this.#flagOf(result),
+        note: live.failure?.reason ?? noteOf(result),
       });
       live.state = 'settled';
     }
     this.#outcomeDigest.update(payload);
     if (batch.open === 0) this.#batches.delete(batch.number);
     if (rows.length > 0) this.#options.settled(rows);
+  }
+
+  /** Only what has failed, or was left out, has a code of its own. */
+  #flagOf({ outcome, flag }: EntryResult): FlagName {
+    if (outcome === OUTCOME.failed) return failureName(flag);
+    return outcome === OUTCOME.skipped ? flagName(flag) : 'OK';
   }
 
   /** A target that claims what we did not send is not believed. */
@@ -435,7 +445,13 @@ export class Sender<Reference> {
     this.#dequeue();
     try {
       const reader = this.#tree.open(live.source.reference, live.source.entry.size);
-      this.#current = { live, reader, digest: createDigest(), position: 0, piece: undefined };
+      this.#current = {
+        live,
+        reader,
+        digest: reader.digest ?? createDigest(),
+        position: 0,
+        piece: undefined,
+      };
     } catch (error) {
       this.#fail(live, error);
       return 'again';
@@ -467,14 +483,13 @@ export class Sender<Reference> {
       if (offset + PACK_FIXED + size > limit || (this.#same?.rows.length ?? 0) >= SAME_ROWS) break;
       this.#dequeue();
       const start = offset + PACK_FIXED;
-      const bytes = slot.subarray(start, start + size);
+      let digest: Buffer;
       try {
-        this.#readWhole(live, bytes);
+        digest = this.#readWhole(live, slot.subarray(start, start + size));
       } catch (error) {
         this.#fail(live, error);
         continue;
       }
-      const digest = digestOf(bytes);
       if (live.digest && this.#settleSame(live, digest)) continue;
       this.#options.counters.bytes += size;
       live.digest = digest;
@@ -490,12 +505,14 @@ export class Sender<Reference> {
     return (this.#same?.rows.length ?? 0) >= SAME_ROWS ? this.#flushSame(slot) : 'again';
   }
 
-  #readWhole(live: LiveEntry<Reference>, bytes: Buffer): void {
+  /** Reads a small file and returns its digest. */
+  #readWhole(live: LiveEntry<Reference>, bytes: Buffer): Buffer {
     const reader = this.#tree.open(live.source.reference, bytes.length);
     try {
       if (reader.readAt(bytes, 0) !== bytes.length)
         throw errorOf('SOURCE_CHANGED', 'the file shrank while it was read');
       reader.verifyUnchanged();
+      return reader.digest?.digest() ?? digestOf(bytes);
     } finally {
       reader.close();
     }
@@ -681,6 +698,11 @@ export class Sender<Reference> {
     const { number } = live.batch;
     return this.#write(slot, FRAME.end, encodeEnd(file.position, digest), number, live.index);
   }
+}
+
+/** The name that a file got, or the reason why it has none. */
+function noteOf({ outcome, note }: EntryResult): string {
+  return outcome === OUTCOME.committed ? decodeName(note) : Buffer.from(note).toString('utf8');
 }
 
 const ZEROS = Buffer.alloc(64 * 1024);

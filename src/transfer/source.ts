@@ -9,10 +9,14 @@ import { checkName, checkPath, encodeName, pathText, type SafePath } from './nam
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
 import { SourceRoot } from './source-root.ts';
+import { openStream, STANDARD_INPUT, streamEntry } from './stream.ts';
 import { type WalkEntry, walk } from './walk.ts';
 
-/** Where a root of a transfer is. `name` is what it is called at the other side. */
-export type SourceSpec =
+/** Where a root of a transfer is; `stream` is standard input. `name` is what it is called at the other side. */
+export type SourceSpec = FileSpec | { readonly kind: 'stream'; readonly name: string };
+
+/** A root that lies in the file system. */
+export type FileSpec =
   /** Something that the user of this machine named: a link at its end is followed. */
   | { readonly kind: 'named'; readonly path: string }
   /** Something below a share: no link on the way is followed. */
@@ -23,14 +27,19 @@ export type SourceSpec =
       readonly name: string;
     };
 
-/** How a file of the walk is found again. */
+/** How a file of the walk is found again; standard input has no root. */
 export interface SourceHandle {
-  readonly root: SourceRoot;
+  readonly root: SourceRoot | undefined;
   readonly path: SafePath;
 }
 
+/** A path that stands for standard input and output. */
+export const STREAM_PATH = '-';
+/** What standard input is called where no other name is given. */
+const STREAM_NAME = 'stdin';
+
 /** Opens a root. It is the caller's to close. Throws NOT_FOUND and what else {@link SourceRoot} throws. */
-export function openRoot(spec: SourceSpec): SourceRoot {
+export function openRoot(spec: FileSpec): SourceRoot {
   if (spec.kind === 'named') return SourceRoot.named(spec.path);
   using share = Folder.open(spec.share);
   return SourceRoot.below(share, checkPath(spec.path), checkName(spec.name));
@@ -51,7 +60,12 @@ export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; sp
   const roots = new Map<string, OfferedRoot>();
   const specs: SourceSpec[] = [];
   for (const path of paths) {
-    const spec: SourceSpec = { kind: 'named', path };
+    if (path === STREAM_PATH) {
+      roots.set(STREAM_NAME, { name: STREAM_NAME, type: 'file', size: null });
+      specs.push({ kind: 'stream', name: STREAM_NAME });
+      continue;
+    }
+    const spec = { kind: 'named' as const, path };
     using root = openRoot(spec);
     const { type, size } = root.stat;
     if (type !== 'file' && type !== 'folder')
@@ -79,6 +93,7 @@ export function openSourceTree(
   return {
     walk: walkAll,
     open: ({ root, path }: SourceHandle, size: number): SourceReader => {
+      if (!root) return openStream(STANDARD_INPUT);
       const file = root.open(path);
       if (file.size === size) return file;
       file.close();
@@ -96,6 +111,10 @@ function* walkRoot(
   open: Set<SourceRoot>,
   filter: PathFilter | undefined,
 ): Generator<SourceEntry<SourceHandle>> {
+  if (spec.kind === 'stream') {
+    yield streamEntry(spec.name, { root: undefined, path: [checkName(spec.name)] });
+    return;
+  }
   let root: SourceRoot;
   try {
     root = openRoot(spec);

@@ -6,10 +6,11 @@ import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
 import { checkName, fsPath, type SafePath } from './name.ts';
+import { STREAM_PATH } from './source.ts';
 import type { TargetPlace } from './target.ts';
 
 /** What every place has beside its folder. */
-export type PlaceOptions = Omit<TargetPlace, 'folder' | 'below' | 'names'>;
+export type PlaceOptions = Omit<TargetPlace, 'folder' | 'below' | 'names' | 'stream'>;
 
 /** Whether a target says by its spelling that it is a folder to put things into. */
 function endsInside(spelling: string): boolean {
@@ -22,7 +23,12 @@ function goesInside(roots: readonly OfferedRoot[], spelledInside: boolean, isFol
   return roots[0]?.type !== 'folder' && isFolder;
 }
 
-const ownNames = (roots: readonly OfferedRoot[]): [string, string][] => roots.map(({ name }) => [name, name]);
+const ownNames = (roots: readonly OfferedRoot[]): TargetPlace['names'] =>
+  roots.map(({ name, type }) => [name, name, type]);
+
+/** The only root goes under a name of its own. */
+const oneName = ([root]: readonly OfferedRoot[], name: string): TargetPlace['names'] =>
+  root ? [[root.name, name, root.type]] : [];
 
 /**
  * A target on this machine. A file goes into a target that is a folder or ends in `/`; otherwise the target is its name.
@@ -35,13 +41,14 @@ export function localPlace(
   roots: readonly OfferedRoot[],
   options: PlaceOptions,
 ): TargetPlace {
+  if (target === STREAM_PATH) return streamPlace(roots, options);
   const spelled = target === '' ? '.' : target;
   const stat = statSync(fsPath(spelled), { throwIfNoEntry: false });
   const inside = goesInside(roots, endsInside(spelled), stat?.isDirectory() ?? false);
   const path = resolve(spelled);
   if (inside) {
     requireFolder(stat, spelled);
-    return { ...options, folder: path, below: [], names: ownNames(roots) };
+    return { ...options, stream: false, folder: path, below: [], names: ownNames(roots) };
   }
   const parent = dirname(path);
   requireFolder(statSync(fsPath(parent), { throwIfNoEntry: false }), parent);
@@ -50,7 +57,19 @@ export function localPlace(
   // A dangling link has no stat, and is replaced itself, never written through.
   if (!stat && lstatSync(fsPath(path), { throwIfNoEntry: false })?.isDirectory())
     throw errorOf('IS_A_FOLDER', `'${escapeText(spelled)}' is a folder`);
-  return { ...options, folder: parent, below: [], names: [[roots[0]?.name ?? '', basename(path)]] };
+  return {
+    ...options,
+    stream: false,
+    folder: parent,
+    below: [],
+    names: oneName(roots, basename(path)),
+  };
+}
+
+function streamPlace(roots: readonly OfferedRoot[], options: PlaceOptions): TargetPlace {
+  if (roots.length !== 1 || roots[0]?.type !== 'file')
+    throw errorOf('NOT_SUPPORTED', 'only one file can go to standard output', { hint: 'name a folder' });
+  return { ...options, stream: true, folder: '.', below: [], names: ownNames(roots) };
 }
 
 function requireFolder(stat: { isDirectory(): boolean } | undefined, path: string): void {
@@ -59,6 +78,21 @@ function requireFolder(stat: { isDirectory(): boolean } | undefined, path: strin
       hint: 'make it first, or name another',
     });
   if (!stat.isDirectory()) throw errorOf('NOT_A_FOLDER', `'${escapeText(path)}' is not a folder`);
+}
+
+/** Into a drop-box things are put at its top, under a name: whether there is anything below shows nowhere. */
+function dropPlace(
+  share: string,
+  path: SafePath,
+  spelledInside: boolean,
+  roots: readonly OfferedRoot[],
+  options: PlaceOptions,
+): TargetPlace {
+  const [name, ...deeper] = path;
+  if (name === undefined) return { ...options, stream: false, folder: share, below: [], names: ownNames(roots) };
+  if (deeper.length > 0 || spelledInside || roots.length > 1)
+    throw errorOf('NOT_ALLOWED', 'things are put into a drop-box itself, not into a folder in it');
+  return { ...options, stream: false, folder: share, below: [], names: oneName(roots, name) };
 }
 
 /**
@@ -74,6 +108,7 @@ export function sharePlace(
   options: PlaceOptions,
 ): TargetPlace {
   for (const root of roots) checkName(root.name);
+  if (options.blind) return dropPlace(share, path, spelledInside, roots, options);
   let folder = Folder.open(share);
   try {
     for (const component of path.slice(0, -1)) {
@@ -84,10 +119,10 @@ export function sharePlace(
     const isFolder = last === undefined || folder.lookup(last)?.type === 'folder';
     if (goesInside(roots, spelledInside || last === undefined, isFolder)) {
       if (last !== undefined) folder.child(last).close();
-      return { ...options, folder: share, below: path, names: ownNames(roots) };
+      return { ...options, stream: false, folder: share, below: path, names: ownNames(roots) };
     }
-    const names: [string, string][] = [[roots[0]?.name ?? '', last ?? '']];
-    return { ...options, folder: share, below: path.slice(0, -1), names };
+    const names = oneName(roots, last ?? '');
+    return { ...options, stream: false, folder: share, below: path.slice(0, -1), names };
   } finally {
     folder.close();
   }

@@ -1,12 +1,13 @@
 /** The files behind a receiver: where the roots of a transfer go, the folders on the way, and the only writer. */
 import { errorOf } from '../errors.ts';
+import type { OfferedRoot } from '../protocol/messages.ts';
 import { Folder } from './folder.ts';
-import { freeNames } from './free-name.ts';
+import { freeNames, noFreeName } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial } from './partial.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import { type CommitPolicy, placeLink } from './publish.ts';
-import type { BasisFile, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
+import type { BasisFile, FolderAttributes, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
 import { SourceFile } from './source-file.ts';
 import { TargetFile } from './target-file.ts';
 
@@ -16,8 +17,10 @@ export interface TargetPlace {
   readonly folder: string;
   /** Folders below it, each entered without following a link. */
   readonly below: readonly string[];
+  /** The only file goes to standard output instead. */
+  readonly stream: boolean;
   /** What each offered root is called here. */
-  readonly names: readonly (readonly [offered: string, name: string])[];
+  readonly names: readonly (readonly [offered: string, name: string, kind: OfferedRoot['type']])[];
   /** Everything is brought to the disk before it counts as committed. */
   readonly durable: boolean;
   /** Bytes of the disk that are left alone. */
@@ -57,7 +60,7 @@ const POLICIES: Record<Placement['place'], CommitPolicy> = {
 export class TargetTree implements TargetStore<TargetFolder> {
   readonly #place: TargetPlace;
   readonly #top: TargetFolder;
-  readonly #names: ReadonlyMap<string, SafeName>;
+  readonly #names: ReadonlyMap<string, { readonly name: SafeName; readonly kind: OfferedRoot['type'] }>;
   readonly #renamed: ReadonlyMap<string, SafeName>;
   readonly #folds: boolean;
   readonly #protected: { readonly device: bigint; readonly inode: bigint } | undefined;
@@ -68,7 +71,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   constructor(place: TargetPlace) {
     this.#place = place;
-    this.#names = new Map(place.names.map(([offered, name]) => [offered, checkName(name)]));
+    this.#names = new Map(place.names.map(([offered, name, kind]) => [offered, { name: checkName(name), kind }]));
     this.#renamed = new Map(place.renamed.map(([path, name]) => [path, checkName(name)]));
     this.#filter = place.rules && new PathFilter({ ...place.rules, gitignore: false });
     let folder = Folder.open(place.folder);
@@ -83,9 +86,11 @@ export class TargetTree implements TargetStore<TargetFolder> {
     this.#protected = place.protectedFolder === undefined ? undefined : inodeOf(place.protectedFolder);
   }
 
-  root(name: SafeName): { folder: TargetFolder; name: SafeName } | undefined {
+  root(
+    name: SafeName,
+  ): { folder: TargetFolder; name: SafeName; kind: OfferedRoot['type'] } | undefined {
     const here = this.#names.get(name);
-    return here === undefined ? undefined : { folder: this.#top, name: here };
+    return here && { folder: this.#top, ...here };
   }
 
   excludes(path: string, isFolder: boolean): boolean {
@@ -96,10 +101,23 @@ export class TargetTree implements TargetStore<TargetFolder> {
     return this.#renamed.get(path);
   }
 
-  enter(parent: TargetFolder, name: SafeName): { folder: TargetFolder; created: boolean } {
+  enter(parent: TargetFolder, name: SafeName, mode: number): { folder: TargetFolder; created: boolean } {
     this.#noteName(parent, name);
     const folder = this.#use(parent).ensureChild(name);
+    // Killed before it is left, it already has what its owner and others need.
+    if (folder.isNew) folder.setMode(mode | 0o700);
     return { folder: this.#adopt(parent, name, folder), created: folder.isNew };
+  }
+
+  enterNew(parent: TargetFolder, name: SafeName, mode: number): { folder: TargetFolder; name: SafeName } {
+    const above = this.#use(parent);
+    for (const candidate of namesFor(name)) {
+      if (above.lookup(candidate) !== undefined) continue;
+      const folder = above.makeChild(candidate);
+      folder.setMode(mode | 0o700);
+      return { folder: this.#adopt(parent, candidate, folder), name: candidate };
+    }
+    throw noFreeName(name);
   }
 
   peek(parent: TargetFolder, name: SafeName): TargetFolder | undefined {
@@ -107,12 +125,12 @@ export class TargetTree implements TargetStore<TargetFolder> {
     return folder.lookup(name) === undefined ? undefined : this.#adopt(parent, name, folder.child(name));
   }
 
-  leave(target: TargetFolder, attributes: { mode: number; mtime: number } | undefined): void {
+  leave(target: TargetFolder, attributes: FolderAttributes | undefined): void {
     if (target === this.#top) return;
     try {
       if (!attributes || this.#place.dryRun) return;
       const folder = this.#use(target);
-      folder.setMode(attributes.mode);
+      if (attributes.mode !== undefined) folder.setMode(attributes.mode);
       folder.setTimes(attributes.mtime);
     } catch {
       // The content is there and verified; that a folder keeps its new time instead of the old one fails nothing.
@@ -254,6 +272,12 @@ export class TargetTree implements TargetStore<TargetFolder> {
       throw errorOf('NAME_COLLISION', `this system can't tell it from '${other}', which came first`);
     target.names.set(key, name);
   }
+}
+
+/** A name, then others in its stead. */
+function* namesFor(name: SafeName): Generator<SafeName, void, undefined> {
+  yield name;
+  yield* freeNames(name);
 }
 
 function inodeOf(path: string): { device: bigint; inode: bigint } | undefined {

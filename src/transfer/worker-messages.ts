@@ -20,6 +20,8 @@ export type ToWorker = { readonly transfer: number } & (
       readonly chunk: number;
       readonly roots: readonly SourceSpec[];
       readonly rules: FilterRules | undefined;
+      /** Transfers of one number send the same files and share what is read. */
+      readonly group: number | undefined;
     }
   | {
       readonly kind: 'target';

@@ -2,10 +2,13 @@
 import { parentPort } from 'node:worker_threads';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { HEADER_BYTES, maxPayload, readHeader } from '../protocol/frame.ts';
+import type { Settled } from './progress.ts';
 import { Receiver } from './receiver.ts';
 import { Sender } from './sender.ts';
+import { SharedSource } from './shared-source.ts';
 import { openSourceTree, type SourceHandle } from './source.ts';
-import { type TargetFolder, TargetTree } from './target.ts';
+import { STANDARD_OUTPUT, StreamTarget } from './stream.ts';
+import { TargetTree } from './target.ts';
 import {
   type FromWorker,
   SharedCounters,
@@ -35,6 +38,30 @@ function post(transfer: number, body: Body<FromWorker>): void {
   port?.postMessage({ transfer, ...body });
 }
 
+/** Transfers of the same files to several receivers. */
+interface Group {
+  readonly number: number;
+  readonly source: SharedSource<SourceHandle>;
+  members: number;
+}
+const groups = new Map<number, Group>();
+
+function joinGroup(number: number): Group {
+  const group = groups.get(number) ?? {
+    number,
+    source: new SharedSource(({ path }) => path.join('/')),
+    members: 0,
+  };
+  groups.set(number, group);
+  group.members += 1;
+  return group;
+}
+
+function leaveGroup(group: Group): void {
+  group.members -= 1;
+  if (group.members === 0) groups.delete(group.number);
+}
+
 /** Tells the name of the file under way, now and then. */
 function currentTeller(transfer: number): (path: string | undefined) => void {
   let told: string | undefined;
@@ -52,6 +79,7 @@ class SourceEnd implements End {
   readonly #plan: SharedPlan;
   readonly #limit: number;
   readonly #tree: ReturnType<typeof openSourceTree>;
+  readonly #group: Group | undefined;
   readonly #sender: Sender<SourceHandle>;
   readonly #free: number[] = [];
   readonly #tell: (path: string | undefined) => void;
@@ -64,7 +92,8 @@ class SourceEnd implements End {
     this.#tell = currentTeller(message.transfer);
     for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
     this.#tree = openSourceTree(message.roots, message.rules);
-    this.#sender = new Sender(this.#tree, {
+    this.#group = message.group === undefined ? undefined : joinGroup(message.group);
+    this.#sender = new Sender(this.#group?.source.share(this.#tree) ?? this.#tree, {
       chunk: message.chunk,
       counters: new SharedCounters(message.plan),
       settled: (rows) => post(message.transfer, { kind: 'settled', rows }),
@@ -101,6 +130,7 @@ class SourceEnd implements End {
   close(): void {
     this.#sender.close();
     this.#tree[Symbol.dispose]();
+    if (this.#group) leaveGroup(this.#group);
   }
 }
 
@@ -108,8 +138,11 @@ class TargetEnd implements End {
   readonly #transfer: number;
   readonly #plan: SharedPlan;
   readonly #limit: number;
-  readonly #store: TargetTree;
-  readonly #receiver: Receiver<TargetFolder>;
+  readonly #store: TargetTree | StreamTarget;
+  readonly #receiver: Pick<
+    Receiver<unknown>,
+    'receive' | 'step' | 'abort' | 'finished' | 'current' | 'manifestDigest' | 'outcomeDigest'
+  >;
   readonly #tell: (path: string | undefined) => void;
 
   constructor(message: Extract<ToWorker, { kind: 'target' }>) {
@@ -119,18 +152,28 @@ class TargetEnd implements End {
     this.#limit = maxPayload(chunk);
     this.#tell = currentTeller(transfer);
     const counters = new SharedCounters(plan);
-    this.#store = new TargetTree(message.place);
-    this.#receiver = new Receiver(this.#store, {
+    const { place } = message;
+    const options = {
       existing,
-      blind: message.place.blind,
-      dryRun: message.place.dryRun,
-      trustMtime: message.place.trustMtime,
-      verify: message.place.verify,
+      blind: place.blind,
+      dryRun: place.dryRun,
+      trustMtime: place.trustMtime,
+      verify: place.verify,
+      chunk,
       counters,
-      emit: (frame) => post(transfer, { kind: 'emit', frame }),
-      settled: (rows) => post(transfer, { kind: 'settled', rows }),
+      emit: (frame: Buffer) => post(transfer, { kind: 'emit', frame }),
+      settled: (rows: Settled[]) => post(transfer, { kind: 'settled', rows }),
       aborted: () => counters.aborted,
-    });
+    };
+    if (place.stream) {
+      const target = new StreamTarget(STANDARD_OUTPUT, place.names[0]?.[0] ?? '');
+      this.#store = target;
+      this.#receiver = new Receiver(target, options);
+    } else {
+      const tree = new TargetTree(place);
+      this.#store = tree;
+      this.#receiver = new Receiver(tree, options);
+    }
   }
 
   take(message: ToWorker): void {
