@@ -42,9 +42,11 @@ import {
   readSame,
 } from '../protocol/manifest.ts';
 import { type ExistingPolicy, MAX_CHUNK, type OfferedRoot } from '../protocol/messages.ts';
+import { freeNames } from './free-name.ts';
 import { checkLinkTarget } from './link.ts';
 import { checkName, decodeName, encodeName, MOST_NAME_BYTES, MOST_PATH_BYTES, type SafeName } from './name.ts';
 import type { Counters, Settled } from './progress.ts';
+import { isZero } from './zeros.ts';
 
 /** What stands under a name. */
 export interface Present {
@@ -89,6 +91,8 @@ export interface PartialFile {
 /** An old file that is compared or copied from. */
 export interface BasisFile {
   readonly size: number;
+  /** It takes less room than it has bytes: stretches of zeros are holes. */
+  readonly sparse: boolean;
   readAt(bytes: Buffer, position: number): number;
   close(): void;
 }
@@ -197,8 +201,8 @@ interface LiveBatch<Folder> {
 /** What is there of a file before the source sends the rest. */
 interface Basis {
   readonly compare: boolean;
-  /** What it is looked for in; the old target is where a partial holds nothing of use. */
-  readonly from: { readonly partial: boolean; readonly old: boolean };
+  /** Where it is looked for: in a partial, and in an old file where there is none or nothing of use in it. */
+  readonly from: { readonly partial: boolean; readonly old: SafeName | undefined };
   /** Files are opened when their turn to be hashed comes: a manifest names more of them than can be open. */
   opened: boolean;
   /** The partial that goes on being written, or the old target that is copied from. */
@@ -227,6 +231,8 @@ const MOST_OPEN_BASES = 64;
 const NO_DIGEST = Buffer.alloc(DIGEST_BYTES);
 const RESULT_LIMIT = MAX_META_PAYLOAD - 512;
 const MAX_DEPTH = 128;
+/** Copies of one file, under names of their own, that are looked at. */
+const MOST_COPIES = 100;
 
 export class Receiver<Folder> {
   readonly #store: TargetStore<Folder>;
@@ -322,7 +328,11 @@ export class Receiver<Folder> {
   abort(): void {
     this.#current?.partial.keep();
     this.#current = undefined;
-    for (const batch of this.#batches.values()) for (const live of batch.entries) this.#closeBasis(live);
+    for (const batch of this.#batches.values()) {
+      for (const live of batch.entries) this.#closeBasis(live);
+      // The source won't hear of these any more, but they are as they are, and whoever goes on has to know it.
+      this.#tellRows(batch);
+    }
     const innermostFirst = [...this.#branches].sort((a, b) => b.depth - a.depth);
     for (const branch of innermostFirst) {
       if (branch.folder === undefined) continue;
@@ -605,6 +615,12 @@ export class Receiver<Folder> {
       settle.push(() => this.#settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, ''));
       return;
     }
+    const isSame = (other: SafeName, { kind }: Present) =>
+      kind === 'link' && this.#store.linkTarget(folder, other) === target;
+    if (present && this.#copyOf(folder, name, isSame) !== undefined) {
+      settle.push(() => this.#settle(live, OUTCOME.same, 'OK', NO_DIGEST, ''));
+      return;
+    }
     if (present && live.place === 'never') throw errorOf('EXISTS');
     if (this.#options.dryRun) {
       settle.push(() => this.#would(live, present ? wouldOf(live.place) : 'create'));
@@ -613,6 +629,26 @@ export class Receiver<Folder> {
     const { mode, mtime } = live.entry;
     const saved = this.#store.link(folder, name, target, { mode, mtime, place: live.place });
     settle.push(() => this.#settle(live, OUTCOME.committed, 'OK', NO_DIGEST, this.#renamed(name, saved)));
+  }
+
+  /**
+   * Under which name an earlier transfer has stored this very thing, where its own was taken; so that it is stored once
+   * and not once more every night.
+   */
+  #copyOf(
+    folder: Folder,
+    name: SafeName,
+    isIt: (other: SafeName, present: Present) => boolean,
+  ): SafeName | undefined {
+    if (this.#options.existing !== 'rename') return undefined;
+    let tries = 0;
+    for (const other of freeNames(name)) {
+      const present = this.#store.present(folder, other);
+      if (present === undefined || tries === MOST_COPIES) return undefined;
+      if (isIt(other, present)) return other;
+      tries += 1;
+    }
+    return undefined;
   }
 
   /** A dry run says what a real one would do. */
@@ -665,6 +701,11 @@ export class Receiver<Folder> {
       return { code: ANSWER.skip };
     }
     if (present && compare === 'compare') {
+      // By size and time it is only found: the digest decides.
+      const isIt = (_: SafeName, other: Present) =>
+        other.kind === 'file' && other.size === size && other.mtime === live.entry.mtime;
+      const copy = this.#copyOf(folder, name, isIt);
+      if (copy !== undefined) return this.#describe(live, folder, copy, size, true, settle);
       if (present.kind === 'file' && present.size === size)
         return this.#describe(live, folder, name, size, true, settle);
       if (live.place === 'never') throw errorOf('EXISTS');
@@ -679,8 +720,8 @@ export class Receiver<Folder> {
     const alike = present?.kind === 'file' && live.place === 'replace' && (present.size === size || large);
     const old = alike && size >= 0;
     // What a partial holds need not be set aside: how much that is shows when it is opened.
-    if (size > 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
-      return this.#startJob(live, { partial: true, old: old && large }, false, settle);
+    if (size >= 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
+      return this.#startJob(live, { partial: true, old: old && large ? name : undefined }, false, settle);
     this.#reserve(live, size);
     if (old) return this.#describe(live, folder, name, size, false, settle);
     return { code: ANSWER.send };
@@ -709,7 +750,7 @@ export class Receiver<Folder> {
     compare: boolean,
     settle: (() => void)[],
   ): Answer {
-    if (size > PIECE_BYTES) return this.#startJob(live, { partial: false, old: true }, compare, settle);
+    if (size > PIECE_BYTES) return this.#startJob(live, { partial: false, old: name }, compare, settle);
     const old = this.#store.openBasis(folder, name);
     try {
       const bytes = this.#scratch().subarray(0, size);
@@ -735,10 +776,10 @@ export class Receiver<Folder> {
       this.#free = this.#store.freeBytes();
       this.#reserve(live, entry.size - partial.held);
     }
-    if (!basis.from.old || basis.length > 0) return;
+    if (basis.from.old === undefined || basis.length > 0) return;
     basis.partial?.keep();
     basis.partial = undefined;
-    basis.old = this.#store.openBasis(folder, name);
+    basis.old = this.#store.openBasis(folder, basis.from.old);
     basis.length = describedBytes(basis.old.size, entry.size);
   }
 
@@ -945,7 +986,8 @@ export class Receiver<Folder> {
       if (from.readAt(bytes, file.position) < bytes.length)
         throw errorOf('UNREADABLE', 'the old file shrank');
       file.digest.update(bytes);
-      if (!basis.partial) file.partial.writeAt(bytes, file.position);
+      if (basis.old?.sparse && isZero(bytes)) file.partial.hole(file.position, bytes.length);
+      else if (!basis.partial) file.partial.writeAt(bytes, file.position);
       file.position += bytes.length;
     }
   }
@@ -1141,6 +1183,10 @@ export class Receiver<Folder> {
     batch.resultBytes = 0;
     this.#outcomeDigest.update(payload);
     this.#options.emit(makeFrame(FRAME.result, payload, { batch: batch.number }));
+    this.#tellRows(batch);
+  }
+
+  #tellRows(batch: LiveBatch<Folder>): void {
     const { rows } = batch;
     batch.rows = [];
     if (rows.length > 0) this.#options.settled(rows);

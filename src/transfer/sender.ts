@@ -46,6 +46,7 @@ import {
 } from '../protocol/manifest.ts';
 import { decodeName } from './name.ts';
 import type { Counters, Settled } from './progress.ts';
+import { isZero } from './zeros.ts';
 
 /** One thing that the walk found, as the manifest will say it, and how the tree finds it again. */
 export interface SourceEntry<Reference> {
@@ -673,6 +674,10 @@ export class Sender<Reference> {
     file: OpenFile<Reference>,
     piece: NonNullable<OpenFile<Reference>['piece']>,
   ): number {
+    if (file.live.source.sparse && piece.sent === 0 && isZero(piece.bytes)) {
+      file.piece = undefined;
+      return this.#writeHole(slot, file, piece.start, piece.bytes.length);
+    }
     const count = Math.min(this.#options.chunk, piece.bytes.length - piece.sent);
     piece.bytes.copy(slot, HEADER_BYTES + OFFSET_BYTES, piece.sent, piece.sent + count);
     const position = piece.start + piece.sent;
@@ -703,14 +708,4 @@ export class Sender<Reference> {
 /** The name that a file got, or the reason why it has none. */
 function noteOf({ outcome, note }: EntryResult): string {
   return outcome === OUTCOME.committed ? decodeName(note) : Buffer.from(note).toString('utf8');
-}
-
-const ZEROS = Buffer.alloc(64 * 1024);
-
-function isZero(bytes: Buffer): boolean {
-  for (let offset = 0; offset < bytes.length; offset += ZEROS.length) {
-    const part = bytes.subarray(offset, offset + ZEROS.length);
-    if (part.compare(ZEROS, 0, part.length) !== 0) return false;
-  }
-  return true;
 }

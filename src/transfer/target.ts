@@ -170,7 +170,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   openBasis(target: TargetFolder, name: SafeName): BasisFile {
-    return SourceFile.open(this.#use(target), name);
+    const file = SourceFile.open(this.#use(target), name);
+    return {
+      size: file.size,
+      sparse: file.stat.sparse,
+      readAt: (bytes, position) => file.readAt(bytes, position),
+      close: () => file.close(),
+    };
   }
 
   writeSmall(target: TargetFolder, name: SafeName, bytes: Buffer, placement: Placement): SafeName {

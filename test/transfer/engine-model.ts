@@ -5,6 +5,8 @@
 import type { FlagName } from '../../src/errors.ts';
 import { OUTCOME, type OutcomeCode } from '../../src/protocol/manifest.ts';
 import type { ExistingPolicy } from '../../src/protocol/messages.ts';
+import { freeNames } from '../../src/transfer/free-name.ts';
+import { checkName, decodeName, encodeName } from '../../src/transfer/name.ts';
 import type { Seen } from './engine-tree.ts';
 
 /** An entry after the transfer; `moved` counts those whose bytes crossed. */
@@ -35,6 +37,22 @@ function leavesTree(target: string, depth: number): boolean {
   const names = parts.findIndex((part) => part !== '..');
   const front = names < 0 ? parts.length : names;
   return parts.slice(front).includes('..') || front >= depth;
+}
+
+/** Whether an earlier transfer stored this under one of the names in place of its own. */
+function storedCopy(path: string, sent: Seen, existing: ReadonlyMap<string, Seen>): boolean {
+  const start = path.lastIndexOf('/') + 1;
+  const name = checkName(decodeName(Buffer.from(path.slice(start), 'latin1')));
+  for (const other of freeNames(name)) {
+    const there = existing.get(path.slice(0, start) + encodeName(other).toString('latin1'));
+    if (!there) return false;
+    const alike = there.kind === sent.kind && there.size === sent.size;
+    // The first of the same size and time is compared, and no other.
+    if (sent.kind === 'file' && alike && microseconds(there.mtime) === microseconds(sent.mtime))
+      return there.value === sent.value;
+    if (sent.kind === 'link' && alike && there.value === sent.value) return true;
+  }
+  return false;
 }
 
 /** `source` and `existing` are surveys; `roots` are the names at the top that are sent. */
@@ -98,7 +116,7 @@ export function predict(
       settle(path, OUTCOME.skipped, 'EXISTS');
       continue;
     }
-    if (identical) settle(path, OUTCOME.same);
+    if (identical || (policy === 'rename' && storedCopy(path, sent, existing))) settle(path, OUTCOME.same);
     else if (policy === 'fail') settle(path, OUTCOME.failed, 'EXISTS');
     else if (policy === 'rename') {
       renamed.set(path, asSent);
