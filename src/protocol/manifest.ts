@@ -3,6 +3,7 @@
  * what declares a length must bring the bytes, nothing may be left over, and counts are capped by the frame.
  * The layouts stand in docs/protocol.md.
  */
+import { isUtf8 } from 'node:buffer';
 import { errorOf } from '../errors.ts';
 import { MAX_BATCH_ENTRIES, MAX_META_PAYLOAD } from './frame.ts';
 
@@ -22,7 +23,7 @@ export interface ManifestEntry {
   readonly mode: number;
   /** Microseconds since 1970, may be negative. */
   readonly mtime: number;
-  /** Bytes of a file; -1 for a stream whose length is not known; the flag number of a failed entry. */
+  /** Bytes of a file; -1 for a stream whose length is not known; the flag number of a failed entry; 0 otherwise. */
   readonly size: number;
   readonly name: Uint8Array;
   /** Target of a link, reason of a failed entry; empty otherwise. */
@@ -62,6 +63,13 @@ function safeInteger(value: bigint, what: string): number {
 }
 
 const KINDS = new Set<number>(Object.values(ENTRY));
+const MAX_FLAG = 999;
+
+/** Whether a number may stand where the size of this kind of entry stands; see {@link ManifestEntry.size}. */
+function isSizeOf(kind: number, size: number): boolean {
+  if (kind === ENTRY.file) return size >= -1;
+  return kind === ENTRY.failed ? size > 0 && size <= MAX_FLAG : size === 0;
+}
 
 /** Reads a whole batch. Throws BAD_MESSAGE when it is empty, over {@link MAX_BATCH_ENTRIES}, cut or too long. */
 export function readEntries(payload: Buffer): ManifestEntry[] {
@@ -77,10 +85,12 @@ export function readEntries(payload: Buffer): ManifestEntry[] {
     const size = safeInteger(payload.readBigInt64BE(offset + 12), 'a size');
     const mtime = safeInteger(payload.readBigInt64BE(offset + 4), 'a time');
     const end = offset + ENTRY_FIXED + nameLength + extraLength;
-    if (!KINDS.has(kind) || mode > 0o777 || size < -1 || end > payload.length)
+    if (!KINDS.has(kind) || payload.readUInt8(offset + 1) !== 0 || mode > 0o777 || end > payload.length)
       throw malformed('a manifest entry');
     // Longer names are carried, so that a name which this system can't hold fails alone and by name.
     if (extraLength > MAX_LINK_BYTES || (kind === ENTRY.leave) !== (nameLength === 0))
+      throw malformed('a manifest entry');
+    if (!isSizeOf(kind, size) || (extraLength > 0 && kind !== ENTRY.link && kind !== ENTRY.failed))
       throw malformed('a manifest entry');
     const nameEnd = offset + ENTRY_FIXED + nameLength;
     entries.push({
@@ -316,7 +326,8 @@ export function encodeFailed(flag: number, reason: string): Buffer {
 }
 
 export function readFailed(payload: Buffer): { readonly flag: number; readonly reason: string } {
-  if (payload.length < 2 || payload.length > 2 + 1024) throw malformed('a failed frame');
+  if (payload.length < 2 || payload.length > 2 + 1024 || !isUtf8(payload.subarray(2)))
+    throw malformed('a failed frame');
   return { flag: payload.readUInt16BE(0), reason: payload.toString('utf8', 2) };
 }
 
