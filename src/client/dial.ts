@@ -18,7 +18,7 @@ import { readExactly } from '../net/read-exactly.ts';
 import { checkChannel, checkPeer, contextOptions, exportSecret, type TlsPeer } from '../net/tls.ts';
 import { dialHandshake } from '../protocol/handshake.ts';
 import { LANE_ANSWER_BYTES, writeLaneRequest } from '../protocol/lane-proof.ts';
-import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../protocol/messages.ts';
+import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../protocol/limits.ts';
 import { escapeText } from '../protocol/text.ts';
 
 /** Where to dial. */

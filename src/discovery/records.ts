@@ -1,6 +1,6 @@
 /** What localstream says of itself by DNS-SD (RFC 6763): type, instance name and TXT record. */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
-import { PROTOCOL_VERSION } from '../protocol/messages.ts';
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { cleanName, NAME_BYTES } from '../settings.ts';
 import { type Name, textLabel } from './message.ts';
 

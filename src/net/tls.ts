@@ -11,7 +11,7 @@ import { EXPORTER_BYTES } from '../crypto/exchange.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf } from '../errors.ts';
-import { ALPN } from '../protocol/messages.ts';
+import { ALPN } from '../protocol/limits.ts';
 
 /** Groups in the order of preference: a post-quantum hybrid, then plain X25519. */
 export const GROUPS = 'X25519MLKEM768:X25519';

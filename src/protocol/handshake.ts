@@ -19,13 +19,13 @@ import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { certifiedEncryptionKey, type Identity } from '../crypto/identity.ts';
 import { errorOf } from '../errors.ts';
 import type { RawMessage } from './control-codec.ts';
+import { PROTOCOL_VERSION } from './limits.ts';
 import {
   CONFIRM,
   checkReply,
   encodeBytes,
   HELLO_CLIENT,
   HELLO_SERVER,
-  PROTOCOL_VERSION,
   SHARE_CLIENT,
   SHARE_SERVER,
 } from './messages.ts';

@@ -2,23 +2,7 @@
 import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
 import { errorFromPeer } from './flags.ts';
-
-/** The protocol version that this program speaks. */
-export const PROTOCOL_VERSION = 1;
-/** The ALPN name of the protocol. */
-export const ALPN = 'localstream/1';
-/** The first bytes of a connection say what it is. */
-export const PREFACE_BYTES = 8;
-export const CONTROL_PREFACE = 'LS1 CTRL';
-export const LANE_PREFACE = 'LS1 LANE';
-
-/** Paths in one request, names in one offer, entries in one page of a listing. */
-export const MAX_PATHS = 256;
-export const MAX_PAGE = 256;
-export const MAX_LANES = 16;
-/** Bytes of file data in a frame. */
-export const MIN_CHUNK = 1024;
-export const MAX_CHUNK = 4 * 1024 * 1024;
+import { MAX_CHUNK, MAX_LANES, MAX_PAGE, MAX_PATHS, MIN_CHUNK } from './limits.ts';
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const whole = (min: number, max: number) =>

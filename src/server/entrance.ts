@@ -10,7 +10,7 @@ import { connectionError } from '../net/control-channel.ts';
 import { readExactly } from '../net/read-exactly.ts';
 import { checkChannel, contextOptions, hasCertificate } from '../net/tls.ts';
 import { LANE_REQUEST_BYTES, type LaneRequest, readLaneRequest } from '../protocol/lane-proof.ts';
-import { ALPN, CONTROL_PREFACE, LANE_PREFACE, PREFACE_BYTES } from '../protocol/messages.ts';
+import { ALPN, CONTROL_PREFACE, LANE_PREFACE, PREFACE_BYTES } from '../protocol/limits.ts';
 import { type Stranger, type StrangerBounds, Strangers } from './strangers.ts';
 
 /** Connections that the system may hold for us before they are accepted. */

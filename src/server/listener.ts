@@ -8,7 +8,7 @@ import { errorOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { exportSecret } from '../net/tls.ts';
 import type { LaneRequest } from '../protocol/lane-proof.ts';
-import { MIN_CHUNK } from '../protocol/messages.ts';
+import { MIN_CHUNK } from '../protocol/limits.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';

@@ -11,12 +11,12 @@ import { errorOf, type FlagName, type LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
 import { type Limiter, pacedChunk } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
+import { MIN_CHUNK } from '../protocol/limits.ts';
 import {
   checkSessionMessage,
   type ExistingPolicy,
   type ListedEntry,
   type MessageOf,
-  MIN_CHUNK,
   type OfferedRoot,
   type Outgoing,
   type SessionMessage,

@@ -1,7 +1,8 @@
 /** Listings in both directions, page by page: the asker takes a page, then asks for more. */
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import { type ListedEntry, MAX_PAGE, type MessageOf, type Outgoing } from '../protocol/messages.ts';
+import { MAX_PAGE } from '../protocol/limits.ts';
+import type { ListedEntry, MessageOf, Outgoing } from '../protocol/messages.ts';
 
 type ListingMessage = MessageOf<'list'> | MessageOf<'listing'> | MessageOf<'more'> | MessageOf<'failed'>;
 

@@ -20,6 +20,7 @@ import {
   OFFSET_BYTES,
   PIECE_BYTES,
 } from '../protocol/frame.ts';
+import { MAX_CHUNK } from '../protocol/limits.ts';
 import {
   ANSWER,
   type Answer,
@@ -41,10 +42,17 @@ import {
   readPack,
   readSame,
 } from '../protocol/manifest.ts';
-import { type ExistingPolicy, MAX_CHUNK, type OfferedRoot } from '../protocol/messages.ts';
+import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
 import { freeNames } from './free-name.ts';
 import { checkLinkTarget } from './link.ts';
-import { checkName, decodeName, encodeName, MOST_NAME_BYTES, MOST_PATH_BYTES, type SafeName } from './name.ts';
+import {
+  checkName,
+  decodeName,
+  encodeName,
+  MOST_NAME_BYTES,
+  MOST_PATH_BYTES,
+  type SafeName,
+} from './name.ts';
 import type { Counters, Settled } from './progress.ts';
 import { isZero } from './zeros.ts';
 
@@ -110,7 +118,11 @@ export interface TargetStore<Folder> {
   /** Makes or enters a folder; a new one has its mode from the start, and its owner may use it until it is left. */
   enter(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly created: boolean };
   /** Makes a folder under its name, or a free one. */
-  enterNew(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly name: SafeName };
+  enterNew(
+    parent: Folder,
+    name: SafeName,
+    mode: number,
+  ): { readonly folder: Folder; readonly name: SafeName };
   /** Enters a folder that is there; undefined where there is none. */
   peek(parent: Folder, name: SafeName): Folder | undefined;
   /** Closes a folder and, where `attributes` are given, sets them; without a mode it keeps its own. */
@@ -465,7 +477,10 @@ export class Receiver<Folder> {
       if (!root) throw errorOf('BAD_MESSAGE', 'the source sent what it did not offer');
       // Whoever accepted a file did not accept a folder.
       if (kind !== ENTRY.failed && kind !== ENTRY[root.kind])
-        throw errorOf('BAD_MESSAGE', `the source sent a thing of another kind than the ${root.kind} it offered`);
+        throw errorOf(
+          'BAD_MESSAGE',
+          `the source sent a thing of another kind than the ${root.kind} it offered`,
+        );
       this.#roots.add(checked);
       const branch = this.#branch({ name: checked, folder: root.folder });
       return { branch, name: root.name, path: spelled };
@@ -563,12 +578,7 @@ export class Receiver<Folder> {
     return this.#answerFile(live, folder, name, present, settle);
   }
 
-  #answerFolder(
-    live: LiveEntry<Folder>,
-    folder: Folder,
-    name: SafeName,
-    settle: (() => void)[],
-  ): Answer {
+  #answerFolder(live: LiveEntry<Folder>, folder: Folder, name: SafeName, settle: (() => void)[]): Answer {
     const { blind, dryRun } = this.#options;
     const { mode } = live.entry;
     const settled = (outcome: OutcomeCode): Answer => {

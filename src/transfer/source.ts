@@ -1,8 +1,9 @@
 /** The files behind a sender: the roots of a transfer, walked one after the other, opened again when their turn comes. */
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
+import { MAX_PATHS } from '../protocol/limits.ts';
 import { ENTRY, MAX_LINK_BYTES, type ManifestEntry } from '../protocol/manifest.ts';
-import { MAX_PATHS, type OfferedRoot } from '../protocol/messages.ts';
+import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';

@@ -89,7 +89,8 @@ function dropPlace(
   options: PlaceOptions,
 ): TargetPlace {
   const [name, ...deeper] = path;
-  if (name === undefined) return { ...options, stream: false, folder: share, below: [], names: ownNames(roots) };
+  if (name === undefined)
+    return { ...options, stream: false, folder: share, below: [], names: ownNames(roots) };
   if (deeper.length > 0 || spelledInside || roots.length > 1)
     throw errorOf('NOT_ALLOWED', 'things are put into a drop-box itself, not into a folder in it');
   return { ...options, stream: false, folder: share, below: [], names: oneName(roots, name) };

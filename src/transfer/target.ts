@@ -7,7 +7,14 @@ import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial } from './partial.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import { type CommitPolicy, placeLink } from './publish.ts';
-import type { BasisFile, FolderAttributes, PartialFile, Placement, Present, TargetStore } from './receiver.ts';
+import type {
+  BasisFile,
+  FolderAttributes,
+  PartialFile,
+  Placement,
+  Present,
+  TargetStore,
+} from './receiver.ts';
 import { SourceFile } from './source-file.ts';
 import { TargetFile } from './target-file.ts';
 
@@ -71,7 +78,9 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   constructor(place: TargetPlace) {
     this.#place = place;
-    this.#names = new Map(place.names.map(([offered, name, kind]) => [offered, { name: checkName(name), kind }]));
+    this.#names = new Map(
+      place.names.map(([offered, name, kind]) => [offered, { name: checkName(name), kind }]),
+    );
     this.#renamed = new Map(place.renamed.map(([path, name]) => [path, checkName(name)]));
     this.#filter = place.rules && new PathFilter({ ...place.rules, gitignore: false });
     let folder = Folder.open(place.folder);
@@ -86,9 +95,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
     this.#protected = place.protectedFolder === undefined ? undefined : inodeOf(place.protectedFolder);
   }
 
-  root(
-    name: SafeName,
-  ): { folder: TargetFolder; name: SafeName; kind: OfferedRoot['type'] } | undefined {
+  root(name: SafeName): { folder: TargetFolder; name: SafeName; kind: OfferedRoot['type'] } | undefined {
     const here = this.#names.get(name);
     return here && { folder: this.#top, ...here };
   }

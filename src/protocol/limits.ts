@@ -1,0 +1,18 @@
+/** The names and bounds that the two ends agree on. Apart from the messages, so that a worker loads no schemas. */
+
+/** The protocol version that this program speaks. */
+export const PROTOCOL_VERSION = 1;
+/** The ALPN name of the protocol. */
+export const ALPN = 'localstream/1';
+/** The first bytes of a connection say what it is. */
+export const PREFACE_BYTES = 8;
+export const CONTROL_PREFACE = 'LS1 CTRL';
+export const LANE_PREFACE = 'LS1 LANE';
+
+/** Paths in one request, names in one offer, entries in one page of a listing. */
+export const MAX_PATHS = 256;
+export const MAX_PAGE = 256;
+export const MAX_LANES = 16;
+/** Bytes of file data in a frame. */
+export const MIN_CHUNK = 1024;
+export const MAX_CHUNK = 4 * 1024 * 1024;
