@@ -1,14 +1,16 @@
 /**
- * Writes the crypto vectors `test/vectors/{identity,session,lane,receipt}.json`.
+ * Writes the crypto vectors `test/vectors/{identity,session,lane,receipt,sealed}.json`.
  *
  * Keys, certificates, OAEP ciphertexts and PSS signatures are random: what a file already holds is kept, so a second run
- * changes nothing. Everything else follows from fixed text. To draw the random parts anew, remove all four files.
+ * changes nothing. Everything else follows from fixed text. To draw the random parts anew, remove all five files.
  */
 import { writeIdentityVectors } from './vectors/identity.ts';
 import { writeLaneVectors } from './vectors/lane.ts';
 import { writeReceiptVectors } from './vectors/receipt.ts';
+import { writeSealedVectors } from './vectors/sealed.ts';
 import { writeSessionVectors } from './vectors/session.ts';
 
 writeIdentityVectors();
 writeLaneVectors(writeSessionVectors());
 writeReceiptVectors();
+writeSealedVectors();
