@@ -184,7 +184,8 @@ export function writeSealedVectors(): void {
   const bad = (name: string, changes: Partial<Recipe>) => ({ [name]: make(name, changes) });
   const [longer, exact] = [DATA.subarray(0, 9600), DATA.subarray(0, 8192)];
   file.write({
-    about: 'Sealed files in base64, for the reader bob of identity.json and by the sealer alice..',
+    about:
+      'Sealed files in base64, for the reader bob of identity.json, by the sealer alice. Those of mustFail do not open.',
     metadata: METADATA,
     cases: {
       ...good('one piece'),

@@ -1,17 +1,71 @@
-/** Who may do what with a share: the one table that decides. The default is nothing. */
+/**
+ * Who may do what with a share: the one table that decides. The default is nothing, and what is denied is denied
+ * whatever else is given.
+ */
+import type { Grant, Right } from '../auth/user-store.ts';
 
 /** How a share is open: to read, to read and write, or to drop things into without seeing what is there. */
 export type ShareMode = 'ro' | 'rw' | 'wo';
 /** What a peer can ask for. */
 export type Verb = 'list' | 'get' | 'put';
 
+/** Who asks. */
+export type Visitor =
+  /** A peer whose key is trusted, or one that a person has let in, and whoever comes to a listener that is open to all. */
+  | { readonly kind: 'guest' }
+  /** A user that has logged in, with its grants and those of `*`. */
+  | { readonly kind: 'user'; readonly name: string; readonly grants: readonly Grant[] };
+
+/** Whoever was let in without a login. */
+export const GUEST: Visitor = { kind: 'guest' };
+
+/** What the mode allows is the ceiling for everybody. */
 const ALLOWED: Record<ShareMode, readonly Verb[]> = {
   ro: ['list', 'get'],
   rw: ['list', 'get', 'put'],
   wo: ['put'],
 };
 
+/** The right that a user needs for each verb. */
+const NEEDED: Record<Verb, Right> = { list: 'list', get: 'read', put: 'write' };
+
 /** Whether a share of this mode allows a verb. */
 export function allows(mode: ShareMode, verb: Verb): boolean {
   return ALLOWED[mode].includes(verb);
+}
+
+/** Whether somebody may do something with a share. */
+export function mayDo(
+  visitor: Visitor,
+  share: { readonly name: string; readonly mode: ShareMode },
+  verb: Verb,
+): boolean {
+  if (!allows(share.mode, verb)) return false;
+  if (visitor.kind === 'guest') return true;
+  const grants = visitor.grants.filter(
+    (grant) =>
+      grant.share === share.name &&
+      grant.right === NEEDED[verb] &&
+      (grant.user === '*' || grant.user === visitor.name),
+  );
+  return grants.length > 0 && grants.every((grant) => grant.allowed);
+}
+
+/** Whether somebody is shown that the share exists. */
+export function maySee(
+  visitor: Visitor,
+  share: { readonly name: string; readonly mode: ShareMode },
+): boolean {
+  return (['list', 'get', 'put'] as const).some((verb) => mayDo(visitor, share, verb));
+}
+
+/**
+ * Whether a share is a drop-box to somebody: things can be put there, and nothing may be shown, confirmed or overwritten
+ * of what others left.
+ */
+export function isDropBox(
+  visitor: Visitor,
+  share: { readonly name: string; readonly mode: ShareMode },
+): boolean {
+  return mayDo(visitor, share, 'put') && !(mayDo(visitor, share, 'list') && mayDo(visitor, share, 'get'));
 }

@@ -194,7 +194,7 @@ describe('a seal', () => {
   });
 
   it('refuses what can not be sealed', () => {
-    for (const name of ['', 'x'.repeat(1025), '"'.repeat(1024) + 'x']) {
+    for (const name of ['', 'x'.repeat(1025), `${'"'.repeat(1024)}x`]) {
       assert.throws(() => sealer({ metadata: { ...metadata, name } }), FailedError);
     }
     for (const pieceBits of [11, 25, 12.5]) assert.throws(() => sealer({ pieceBits }), RangeError);

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { checkUserName } from '../../src/auth/user-name.ts';
+import { type Grant, RIGHTS, type Right } from '../../src/auth/user-store.ts';
+import {
+  allows,
+  GUEST,
+  isDropBox,
+  mayDo,
+  maySee,
+  type ShareMode,
+  type Verb,
+  type Visitor,
+} from '../../src/server/access.ts';
+
+const MODES: readonly ShareMode[] = ['ro', 'rw', 'wo'];
+const VERBS: readonly Verb[] = ['list', 'get', 'put'];
+const bob = checkUserName('bob');
+const alice = checkUserName('alice');
+
+/** What is given by whom: every way in which one right can stand in the table for bob and for all. */
+const STANDS = ['-', 'given', 'denied'] as const;
+type Stand = (typeof STANDS)[number];
+
+function grantsOf(own: Stand, everyones: Stand, right: Right, share = 'docs'): Grant[] {
+  const row = (user: Grant['user'], stand: Stand): Grant[] =>
+    stand === '-' ? [] : [{ user, share, right, allowed: stand === 'given' }];
+  return [...row(bob, own), ...row('*', everyones)];
+}
+
+function user(grants: readonly Grant[]): Visitor {
+  return { kind: 'user', name: bob, grants };
+}
+
+/** The table as the documents have it, written out. */
+const CEILING: Record<ShareMode, Record<Verb, boolean>> = {
+  ro: { list: true, get: true, put: false },
+  rw: { list: true, get: true, put: true },
+  wo: { list: false, get: false, put: true },
+};
+const RIGHT_OF: Record<Verb, Right> = { list: 'list', get: 'read', put: 'write' };
+const DECISION: Record<Stand, Record<Stand, boolean>> = {
+  '-': { '-': false, given: true, denied: false },
+  given: { '-': true, given: true, denied: false },
+  denied: { '-': false, given: false, denied: false },
+};
+
+describe('the matrix', () => {
+  for (const mode of MODES) {
+    const share = { name: 'docs', mode };
+    for (const verb of VERBS) {
+      it(`${mode}, ${verb}`, () => {
+        assert.equal(allows(mode, verb), CEILING[mode][verb]);
+        assert.equal(mayDo(GUEST, share, verb), CEILING[mode][verb]);
+        assert.equal(mayDo(user([]), share, verb), false, 'the default is nothing');
+        for (const right of RIGHTS) {
+          for (const own of STANDS) {
+            for (const everyones of STANDS) {
+              const expected = CEILING[mode][verb] && right === RIGHT_OF[verb] && DECISION[own][everyones];
+              const words = `${right}: own ${own}, everyone's ${everyones}`;
+              assert.equal(mayDo(user(grantsOf(own, everyones, right)), share, verb), expected, words);
+              assert.equal(
+                mayDo(user(grantsOf(own, everyones, right).reverse()), share, verb),
+                expected,
+                `${words}, in the other order`,
+              );
+            }
+          }
+        }
+      });
+    }
+  }
+
+  it('takes a share for itself alone, and a user too', () => {
+    const all = RIGHTS.flatMap((right) => grantsOf('given', '-', right));
+    for (const name of ['Docs', 'docs ', 'doc', 'docs/sub', '*', '']) {
+      for (const verb of VERBS) assert.equal(mayDo(user(all), { name, mode: 'rw' }, verb), false, name);
+    }
+    const stranger: Visitor = { kind: 'user', name: alice, grants: all };
+    for (const verb of VERBS) assert.equal(mayDo(stranger, { name: 'docs', mode: 'rw' }, verb), false);
+    const star: Visitor = {
+      kind: 'user',
+      name: bob,
+      grants: RIGHTS.flatMap((right) => grantsOf('given', '-', right, '*')),
+    };
+    for (const verb of VERBS) assert.equal(mayDo(star, { name: 'docs', mode: 'rw' }, verb), false);
+  });
+
+  it('shows a share to who may do anything with it', () => {
+    for (const mode of MODES) {
+      const share = { name: 'docs', mode };
+      assert.equal(maySee(GUEST, share), true);
+      assert.equal(maySee(user([]), share), false);
+      for (const right of RIGHTS) {
+        const verb = VERBS.find((candidate) => RIGHT_OF[candidate] === right);
+        assert.ok(verb);
+        assert.equal(maySee(user(grantsOf('given', '-', right)), share), CEILING[mode][verb]);
+      }
+    }
+  });
+
+  it('makes a drop-box of what can be written and not seen', () => {
+    const rights = (...given: readonly Right[]) =>
+      user(given.flatMap((right) => grantsOf('given', '-', right)));
+    assert.equal(isDropBox(GUEST, { name: 'docs', mode: 'wo' }), true);
+    assert.equal(isDropBox(GUEST, { name: 'docs', mode: 'rw' }), false);
+    assert.equal(isDropBox(GUEST, { name: 'docs', mode: 'ro' }), false);
+    const share = { name: 'docs', mode: 'rw' } as const;
+    assert.equal(isDropBox(rights('write'), share), true);
+    assert.equal(
+      isDropBox(rights('write', 'list'), share),
+      true,
+      'names are seen, contents are not to be compared',
+    );
+    assert.equal(isDropBox(rights('write', 'read'), share), true);
+    assert.equal(isDropBox(rights('write', 'read', 'list'), share), false);
+    assert.equal(isDropBox(rights('read', 'list'), share), false);
+  });
+});
