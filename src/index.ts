@@ -53,6 +53,7 @@ export type {
   Receipt,
   TransferInfo,
 } from './session/report.ts';
+export type { VerifiedFile } from './session/verify.ts';
 export type { Home } from './store/home.ts';
 export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
 export type { TrustedPeer, TrustReason, TrustStore } from './store/trust-store.ts';

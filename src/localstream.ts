@@ -8,6 +8,7 @@ import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
 import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
 import { Recorder } from './session/recorder.ts';
+import { type VerifiedFile, verifyReceived } from './session/verify.ts';
 import type { Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
 import { ensureHome, type Home, resolveHome } from './store/home.ts';
@@ -103,6 +104,11 @@ export class Localstream implements AsyncDisposable {
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
     return session;
+  }
+
+  /** Checks received files at or below a path against their receipts. Throws NOT_FOUND, CANCELLED. */
+  verify(path: string, signal?: AbortSignal): AsyncGenerator<VerifiedFile> {
+    return verifyReceived(this.receipts, path, signal);
   }
 
   /** Closes listeners and sessions, writes what is not written. May be called again. */

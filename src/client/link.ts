@@ -159,14 +159,16 @@ async function letEachOtherIn(
   const stop = () => channel.fail(errorOf('CANCELLED'));
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    return await introduce({
+    const { claimedName } = await introduce({
       channel,
       name: host.name,
+      group: server.group,
       asks: check.asks,
       patience: host.settings.decisionTimeout,
-      decide: (claimedName, until) => check.decide(question(claimedName), until),
-      onWaiting: (claimedName) => options.onWaiting?.(question(claimedName)),
+      decide: (claimed, until) => check.decide(question(claimed), until),
+      onWaiting: (claimed) => options.onWaiting?.(question(claimed)),
     });
+    return claimedName;
   } finally {
     signal?.removeEventListener('abort', stop);
   }

@@ -47,6 +47,8 @@ export interface TransferOptions {
 export interface PutOptions extends TransferOptions {
   /** `.gitignore` files in what is sent count too. */
   readonly gitignore?: boolean;
+  /** Links are sent as what they point at. */
+  readonly follow?: boolean;
 }
 export interface ReceiveOptions extends TransferOptions {
   /** Nobody was asked about the names: hidden files are not written into the user's home folder. */
@@ -183,7 +185,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const rules = filterRules(options);
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
     return await this.#lasting(once, (connection, request) =>
-      connection.put(specs, roots, remote, how, { ...request, rules }),
+      connection.put(specs, roots, remote, how, { ...request, rules, follow: options.follow }),
     );
   }
 

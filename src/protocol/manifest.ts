@@ -26,10 +26,14 @@ export interface ManifestEntry {
   /** Bytes of a file; -1 for a stream whose length is not known; the flag number of a failed entry; 0 otherwise. */
   readonly size: number;
   readonly name: Uint8Array;
+  /** A file that has other names too: it arrives as a copy of its own. */
+  readonly linked?: true;
   /** Target of a link, reason of a failed entry; empty otherwise. */
   readonly extra: Uint8Array;
 }
 
+/** Flag of an entry: see {@link ManifestEntry.linked}. */
+const LINKED = 1;
 const ENTRY_FIXED = 1 + 1 + 2 + 8 + 8 + 2 + 2;
 const EMPTY = new Uint8Array(0);
 
@@ -41,7 +45,7 @@ export function entryBytes(entry: Pick<ManifestEntry, 'name' | 'extra'>): number
 /** Writes an entry at `offset` and returns the offset behind it. */
 export function writeEntry(buffer: Buffer, entry: ManifestEntry, offset: number): number {
   buffer.writeUInt8(entry.kind, offset);
-  buffer.writeUInt8(0, offset + 1);
+  buffer.writeUInt8(entry.linked ? LINKED : 0, offset + 1);
   buffer.writeUInt16BE(entry.mode, offset + 2);
   buffer.writeBigInt64BE(BigInt(entry.mtime), offset + 4);
   buffer.writeBigInt64BE(BigInt(entry.size), offset + 12);
@@ -79,13 +83,15 @@ export function readEntries(payload: Buffer): ManifestEntry[] {
     if (entries.length === MAX_BATCH_ENTRIES || offset + ENTRY_FIXED > payload.length)
       throw malformed('a manifest batch');
     const kind = payload.readUInt8(offset);
+    const flags = payload.readUInt8(offset + 1);
     const mode = payload.readUInt16BE(offset + 2);
     const nameLength = payload.readUInt16BE(offset + 20);
     const extraLength = payload.readUInt16BE(offset + 22);
     const size = safeInteger(payload.readBigInt64BE(offset + 12), 'a size');
     const mtime = safeInteger(payload.readBigInt64BE(offset + 4), 'a time');
     const end = offset + ENTRY_FIXED + nameLength + extraLength;
-    if (!KINDS.has(kind) || payload.readUInt8(offset + 1) !== 0 || mode > 0o777 || end > payload.length)
+    const linked = flags === LINKED && kind === ENTRY.file;
+    if (!KINDS.has(kind) || (flags !== 0 && !linked) || mode > 0o777 || end > payload.length)
       throw malformed('a manifest entry');
     // Longer names are carried, so that a name which this system can't hold fails alone and by name.
     if (extraLength > MAX_LINK_BYTES || (kind === ENTRY.leave) !== (nameLength === 0))
@@ -98,6 +104,7 @@ export function readEntries(payload: Buffer): ManifestEntry[] {
       mode,
       mtime,
       size,
+      ...(linked && { linked: true as const }),
       name: Uint8Array.prototype.slice.call(payload, offset + ENTRY_FIXED, nameEnd),
       extra: extraLength === 0 ? EMPTY : Uint8Array.prototype.slice.call(payload, nameEnd, end),
     });

@@ -75,7 +75,14 @@ export const SHARE_SERVER = v.object({
 export const CONFIRM = v.object({ n, type: v.literal('confirm'), mac: bytes(32) });
 
 /** After the confirmations each side says its name and, when it has decided, that it lets the other in. */
-export const INTRODUCE = v.object({ n, type: v.literal('introduce'), name: text(256), waiting: v.boolean() });
+export const INTRODUCE = v.object({
+  n,
+  type: v.literal('introduce'),
+  name: text(256),
+  waiting: v.boolean(),
+  /** The negotiated group, as the dialler sees it: Node can't tell on the listener's side. */
+  group: v.optional(text(64)),
+});
 export const ADMIT = v.object({ n, type: v.literal('admit') });
 export const BYE = v.object({ n, type: v.literal('bye'), flag, detail });
 

@@ -90,7 +90,7 @@ export async function letIn(stranger: Stranger, options: LetInOptions): Promise<
       answered();
     }
   };
-  const claimed = await introduce({
+  const { claimedName, group } = await introduce({
     channel,
     name,
     asks: !trusted && !open && decide !== undefined,
@@ -103,7 +103,7 @@ export async function letIn(stranger: Stranger, options: LetInOptions): Promise<
   options.proven();
   const id = keys.id.toString('hex');
   const since = new Date();
-  return { id, name: known?.name ?? claimed, trusted, fingerprint, address, port, group: '', cipher, since };
+  return { id, name: known?.name ?? claimedName, trusted, fingerprint, address, port, group, cipher, since };
 }
 
 /** Tells the other side why it ends, and ends it. */

@@ -63,6 +63,8 @@ export interface SendOptions {
   readonly exclude?: readonly string[];
   /** `.gitignore` files in what is sent count too. */
   readonly gitignore?: boolean;
+  /** Links are sent as what they point at. */
+  readonly follow?: boolean;
   /** Bytes a second at the most. */
   readonly limit?: number;
   /** @internal See {@link Listener.sendToAll}. */
@@ -195,6 +197,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
           lanes,
           limit,
           rules,
+          follow: options.follow,
           group: options.group,
           signal,
           onProgress,

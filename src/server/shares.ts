@@ -67,7 +67,7 @@ export class Shares {
       return;
     }
     this.#require(place, 'list');
-    using folder = openBelow(place.share.folder, place.path.slice(0, -1));
+    using folder = this.#guard(place.share, () => openBelow(place.share.folder, place.path.slice(0, -1)));
     const last = place.path.at(-1);
     if (last === undefined) {
       yield* folderEntries(folder, 1);
@@ -98,7 +98,7 @@ export class Shares {
         path: place.path,
         name: place.path.at(-1) ?? place.share.name,
       };
-      using root = openRoot(spec);
+      using root = this.#guard(place.share, () => openRoot(spec));
       const { type, size } = root.stat;
       if (type === 'other' || type === 'link')
         throw errorOf('NOT_A_FILE', `'${escapeText(text)}' is neither a file nor a folder`);
@@ -124,12 +124,24 @@ export class Shares {
     if (place.share.mode === 'wo' && existing !== 'fail' && existing !== 'rename')
       throw errorOf('NOT_ALLOWED', 'in a drop-box nothing can be overwritten or compared');
     const blind = place.share.mode === 'wo';
-    return sharePlace(place.share.folder, place.path, place.inside, roots, { ...options, blind });
+    return this.#guard(place.share, () =>
+      sharePlace(place.share.folder, place.path, place.inside, roots, { ...options, blind }),
+    );
   }
 
   /** Which share's mode decides over a path. */
   modeOf(path: string): ShareMode | undefined {
     return this.#place(path)?.share.mode;
+  }
+
+  /** What a peer is told of a share never says where it lies on this machine. */
+  #guard<T>(share: Share, run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof LocalstreamError) || !error.message.includes(share.folder)) throw error;
+      throw errorOf(error.code, `the share '${escapeText(share.name)}' can't be used`, { cause: error });
+    }
   }
 
   #require(place: Place, verb: Verb): void {

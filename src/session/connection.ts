@@ -184,7 +184,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
-    transfer.startSource(specs, request.rules, request.group);
+    transfer.startSource(specs, request);
     await this.#transfers.openLanes(transfer, answer.lanes ?? []);
     return await this.#transfers.follow(transfer, request);
   }
@@ -213,7 +213,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       };
       const answer = await this.#transfers.ask(id, ask, signal);
       if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
-      transfer.startSource(specs, request.rules, request.group);
+      transfer.startSource(specs, request);
     } catch (error) {
       await transfer.cancel(typed(error));
     }

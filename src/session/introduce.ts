@@ -31,6 +31,8 @@ export interface IntroduceOptions {
   readonly channel: ControlChannel;
   /** Our name. */
   readonly name: string;
+  /** The dialler says which group was negotiated. */
+  readonly group?: string;
   /** A person is asked here: the other side is told to wait. */
   readonly asks: boolean;
   /** Decides once the other's name is known. Throws to refuse. */
@@ -41,14 +43,22 @@ export interface IntroduceOptions {
   readonly patience: number;
 }
 
-/** Runs the introductions. Resolves with the name that the other claims once both sides have let each other in. */
-export async function introduce(options: IntroduceOptions): Promise<string> {
+/** What the other side says of itself. Nobody has checked it. */
+export interface Introduction {
+  readonly claimedName: string;
+  /** Empty when it does not say. */
+  readonly group: string;
+}
+
+/** Runs the introductions. Resolves once both sides have let each other in. */
+export async function introduce(options: IntroduceOptions): Promise<Introduction> {
   const { channel, patience } = options;
   const over = new AbortController();
   const late = setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), patience);
   void channel.ended.then((reason) => over.abort(reason));
   try {
-    channel.send({ type: 'introduce', name: options.name, waiting: options.asks });
+    const { name, asks: waiting, group } = options;
+    channel.send({ type: 'introduce', name, waiting, ...(group !== undefined && { group }) });
     const introduction = await untilAborted(channel.receive(), over.signal);
     const theirs = checkReply(INTRODUCE, introduction.value);
     if (theirs.waiting) options.onWaiting?.(theirs.name);
@@ -58,7 +68,7 @@ export async function introduce(options: IntroduceOptions): Promise<string> {
     await untilAborted(options.decide(theirs.name, over.signal), over.signal);
     channel.send({ type: 'admit' });
     await untilAborted(answer, over.signal);
-    return theirs.name;
+    return { claimedName: theirs.name, group: theirs.group ?? '' };
   } catch (error) {
     const reason =
       error instanceof LocalstreamError ? error : errorOf('INTERNAL', undefined, { cause: error });

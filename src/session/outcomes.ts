@@ -21,6 +21,7 @@ export function fileOutcome(row: Settled): FileOutcome {
     size: row.size,
     digest: row.digest,
     ...(failed && { code: row.flag, reason: row.note }),
+    ...(row.linked && { linked: true as const }),
     ...(outcome === 'committed' && row.note !== '' && { savedAs: row.note }),
   };
 }
@@ -33,6 +34,7 @@ export class Outcomes {
   bytes = 0;
   failed = 0;
   skipped = 0;
+  linked = 0;
   entries = 0;
 
   /** `bound`: how many are kept. */
@@ -56,6 +58,7 @@ export class Outcomes {
         this.files += 1;
         this.bytes += row.size;
       }
+      if (row.linked && !(outcome.outcome === 'failed')) this.linked += 1;
       told.push(outcome);
       this.#keep(outcome);
     }

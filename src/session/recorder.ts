@@ -1,6 +1,7 @@
 /** Writes down what happens in a session: the history, the receipts, the log of errors. Never fails the session. */
 import { LocalstreamError } from '../errors.ts';
 import type { ErrorLog } from '../store/error-log.ts';
+import type { ReceiptEnd } from '../store/receipt-lines.ts';
 import type { ReceiptStore, ReceiptWriter } from '../store/receipt-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import type { Connection } from './connection.ts';
@@ -98,14 +99,19 @@ export class Recorder {
       ...(!failed && { digest: result.digest }),
     });
     if (!entry) return;
-    const written = this.#finish(entry, result, progress.files).catch((error: unknown) =>
+    const written = this.#finish(entry, result, progress.files, targetOf(transfer)).catch((error: unknown) =>
       log.write({ error, doing: 'the receipt' }),
     );
     this.#pending.add(written);
     void written.finally(() => this.#pending.delete(written));
   }
 
-  async #finish(entry: Entry, result: Receipt | LocalstreamError, filesSoFar: number): Promise<void> {
+  async #finish(
+    entry: Entry,
+    result: Receipt | LocalstreamError,
+    filesSoFar: number,
+    target: ReceiptEnd['target'],
+  ): Promise<void> {
     const writer = await entry.writer;
     await entry.chain;
     if (!writer) return;
@@ -117,8 +123,26 @@ export class Recorder {
     const { code, files, failed, skipped, bytes, bytesMoved, seconds, digest, body, signature, signedBy } =
       result;
     await writer.finish(
-      { ended: new Date(), code, files, failed, skipped, bytes, bytesMoved, seconds, digest },
+      {
+        ended: new Date(),
+        code,
+        files,
+        failed,
+        skipped,
+        bytes,
+        bytesMoved,
+        seconds,
+        digest,
+        ...(target && { target }),
+      },
       { body: Buffer.from(body).toString('base64'), signature, signedBy },
     );
   }
+}
+
+/** Where a transfer was received to; nothing for one that was sent, or that went into a pipe. */
+function targetOf({ place }: TransferEnd): ReceiptEnd['target'] {
+  if (!place || place.stream || place.dryRun) return undefined;
+  const folder = [place.folder, ...place.below].join('/');
+  return { folder, names: place.names.map(([offered, name]) => [offered, name]) };
 }

@@ -61,6 +61,8 @@ export interface FileOutcome {
   readonly reason?: string;
   /** The name it got where its own was taken. */
   readonly savedAs?: string;
+  /** It has other names at the source; hard links arrive as copies. */
+  readonly linked?: true;
 }
 
 /** What a transfer came to, signed by its receiver. */
@@ -81,6 +83,8 @@ export interface Receipt {
   readonly outcomes: readonly FileOutcome[];
   readonly failed: number;
   readonly skipped: number;
+  /** Files that have other names at the source: hard links arrive as copies. */
+  readonly linked: number;
   /** OK, or the code by which the command ends: PARTIAL, or that of the only file. */
   readonly code: ErrorCode;
   /** Base64: RSA-PSS of {@link signedBy} over `body`. */

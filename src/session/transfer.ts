@@ -61,6 +61,15 @@ export interface TransferOptions {
   readonly limit?: number | undefined;
 }
 
+/** How a source is read. */
+export interface SourceHow {
+  readonly rules?: FilterRules | undefined;
+  /** Links are sent as what they point at. */
+  readonly follow?: boolean | undefined;
+  /** Transfers of one group send the same files: see `WorkerPool.newGroup`. */
+  readonly group?: number | undefined;
+}
+
 type Phase = Progress['phase'] | 'over';
 
 export class TransferEnd {
@@ -70,6 +79,8 @@ export class TransferEnd {
   /** Settles when the transfer has ended and everything of it is put away. */
   readonly receipt: Promise<Receipt>;
   readonly startedAt = new Date();
+  /** Where it is received to, once it is known. */
+  place: TargetPlace | undefined;
   readonly #host: TransferHost;
   readonly #plan: SharedPlan;
   readonly #giveBack: () => void;
@@ -116,14 +127,16 @@ export class TransferEnd {
   }
 
   /** Starts to read and send. */
-  startSource(roots: readonly SourceSpec[], rules?: FilterRules, group?: number): void {
+  startSource(roots: readonly SourceSpec[], how: SourceHow = {}): void {
+    const { rules, follow = false, group } = how;
     const line = this.#open(group);
     const { transfer } = line;
-    line.post({ kind: 'source', transfer, plan: this.#plan, chunk: this.chunk, roots, rules, group });
+    line.post({ kind: 'source', transfer, plan: this.#plan, chunk: this.chunk, roots, rules, follow, group });
   }
 
   /** Starts to receive and write. */
   startTarget(place: TargetPlace, existing: ExistingPolicy): void {
+    this.place = place;
     const line = this.#open();
     line.post({
       kind: 'target',
@@ -390,7 +403,8 @@ export class TransferEnd {
   #tell(error: LocalstreamError): void {
     const flag = flagNumber(flagOfError(error));
     try {
-      this.#host.send({ type: 'cancel', transfer: this.id, flag, detail: error.message.slice(0, 500) });
+      // The flag alone: the text may name folders of this machine.
+      this.#host.send({ type: 'cancel', transfer: this.id, flag });
     } catch {
       // The channel has gone too: the other side notices by itself.
     }
@@ -428,7 +442,7 @@ export class TransferEnd {
     digests: { readonly manifest: Buffer; readonly outcomes: Buffer },
   ): Receipt {
     const { peer, identity } = this.#host;
-    const { files, bytes, failed, skipped, entries } = this.#outcomes;
+    const { files, bytes, failed, skipped, linked, entries } = this.#outcomes;
     const outcomes = this.#outcomes.list();
     const only = entries === 1 ? outcomes[0]?.digest : undefined;
     return {
@@ -443,6 +457,7 @@ export class TransferEnd {
       outcomes,
       failed,
       skipped,
+      linked,
       code: this.#outcomes.code(),
       signature: signed.signature,
       body: signed.body,

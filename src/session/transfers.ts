@@ -5,10 +5,9 @@ import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
 import { MAX_LANES } from '../protocol/limits.ts';
 import type { MessageOf, Outgoing, SessionMessage } from '../protocol/messages.ts';
-import type { FilterRules } from '../transfer/path-filter.ts';
 import { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
-import { TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
+import { type SourceHow, TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
 
 /** Transfers that one session may have under way. */
 export const MAX_TRANSFERS = 32;
@@ -16,17 +15,13 @@ export const MAX_TRANSFERS = 32;
 const PROGRESS_EVERY = 100;
 
 /** What a caller may say of a transfer. */
-export interface TransferRequest {
+export interface TransferRequest extends SourceHow {
   readonly chunk: number;
   readonly lanes: number;
   /** Bytes a second. */
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
-  /** What is left out of what is sent from here. */
-  readonly rules?: FilterRules | undefined;
-  /** Transfers of one group send the same files: see `WorkerPool.newGroup`. */
-  readonly group?: number | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
   /** The transfer that broke off and goes on by this one. */

@@ -48,6 +48,8 @@ const END = v.object({
   bytesMoved: count,
   seconds: count,
   digest: v.string(),
+  /** Where it was received to: the folder, and what each offered root is called there. */
+  target: v.optional(v.object({ folder: v.string(), names: v.array(v.tuple([v.string(), v.string()])) })),
 });
 const LINE = v.variant('line', [START, FILE, SIGNED, END]);
 

@@ -29,6 +29,8 @@ export interface Settled {
   /** Hex BLAKE3 of the file that is there now. */
   readonly digest: string | undefined;
   readonly flag: FlagName;
+  /** It had other names at the source: each of them is a copy here. */
+  readonly linked: boolean;
   /** Reason of a failure, or the name it was saved under. */
   readonly note: string;
 }

@@ -867,11 +867,11 @@ export class Receiver<Folder> {
         if (header.batch < this.#nextBatch) continue;
         throw errorOf('BAD_MESSAGE', 'a pack belongs to no batch');
       }
+      if (live.entry.kind !== ENTRY.file || file.bytes.length !== live.entry.size)
+        throw errorOf('BAD_MESSAGE', 'a packed file is not what was announced');
       if (live.state === 'settled') continue;
       if (live.state !== 'wanted' && live.state !== 'have')
         throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
-      if (live.entry.kind !== ENTRY.file || file.bytes.length !== live.entry.size)
-        throw errorOf('BAD_MESSAGE', 'a packed file is not what was announced');
       this.#writePacked(live, file.bytes, file.digest);
     }
   }
@@ -1285,5 +1285,14 @@ function settledRow(
   const there = entry.kind === ENTRY.file && sound && !digest.equals(NO_DIGEST);
   const kind: EntryKind = entry.kind;
   const size = entry.kind === ENTRY.file ? Math.max(0, entry.size) : 0;
-  return { path, kind, outcome, size, digest: there ? digest.toString('hex') : undefined, flag, note };
+  return {
+    path,
+    kind,
+    outcome,
+    size,
+    digest: there ? digest.toString('hex') : undefined,
+    flag,
+    linked: entry.linked ?? false,
+    note,
+  };
 }

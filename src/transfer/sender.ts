@@ -381,6 +381,7 @@ export class Sender<Reference> {
           kind === ENTRY.file && !failed && !isZero(result.digest)
             ? result.digest.toString('hex')
             : undefined,
+        linked: live.source.entry.linked ?? false,
         flag: live.failure?.flag ?? this.#flagOf(result),
         note: live.failure?.reason ?? noteOf(result),
       });

@@ -41,11 +41,11 @@ export class SourceRoot {
    *
    * @throws NOT_FOUND, UNREADABLE, NOT_A_FILE for a pipe, a device or a socket, BAD_NAME for `/`.
    */
-  static named(path: string): SourceRoot {
-    const name = checkName(basename(resolve(path)));
+  static named(path: string, name?: SafeName): SourceRoot {
+    const called = name ?? checkName(basename(resolve(path)));
     const real = resolveLinks(path);
     const folder = Folder.open(dirname(real));
-    const root = new SourceRoot(folder, localName(basename(real)), name);
+    const root = new SourceRoot(folder, localName(basename(real)), called);
     if (root.stat.type !== 'other') return root;
     root.close();
     throw errorOf('NOT_A_FILE', `'${escapeText(path)}' is a pipe, a device or a socket`);
@@ -65,6 +65,12 @@ export class SourceRoot {
       parent = outer.child(component);
     }
     return new SourceRoot(parent, path.at(-1), name);
+  }
+
+  /** Where something in this root lies on this machine now, by a path that the walk gave. */
+  pathOf(path: SafePath): string {
+    const below = this.#leaf === undefined ? path.slice(1) : [this.#leaf, ...path.slice(1)];
+    return [this.#parent.path.replace(/\/$/, ''), ...below].join('/');
   }
 
   /** The folder itself, to be walked; undefined for a file or a link. It stays the root's. */

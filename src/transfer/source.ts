@@ -1,14 +1,16 @@
 /** The files behind a sender: the roots of a transfer, walked one after the other, opened again when their turn comes. */
-import { errorOf, LocalstreamError } from '../errors.ts';
+import { errorOf, LocalstreamError, meaningOf } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 import { MAX_PATHS } from '../protocol/limits.ts';
-import { ENTRY, MAX_LINK_BYTES, type ManifestEntry } from '../protocol/manifest.ts';
+import { ENTRY, type ManifestEntry } from '../protocol/manifest.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
+import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
+import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import { openStream, STANDARD_INPUT, streamEntry } from './stream.ts';
 import { type WalkEntry, walk } from './walk.ts';
@@ -32,6 +34,15 @@ export type FileSpec =
 export interface SourceHandle {
   readonly root: SourceRoot | undefined;
   readonly path: SafePath;
+  /** Where a link that was followed leads: opened anew from there. */
+  readonly followed?: string;
+}
+
+/** What a tree is read by. */
+export interface SourceOptions {
+  readonly rules: FilterRules | undefined;
+  /** Links are sent as what they point at. Only for what the user of this machine named. */
+  readonly follow: boolean;
 }
 
 /** A path that stands for standard input and output. */
@@ -85,17 +96,17 @@ export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; sp
 /** Opens the roots for a sender. A root that has gone meanwhile fails by name, the others are sent. */
 export function openSourceTree(
   specs: readonly SourceSpec[],
-  rules: FilterRules | undefined,
+  options: SourceOptions,
 ): SourceTree<SourceHandle> & Disposable {
   const open = new Set<SourceRoot>();
   function* walkAll(): Generator<SourceEntry<SourceHandle>> {
-    for (const spec of specs) yield* walkRoot(spec, open, rules && new PathFilter(rules));
+    for (const spec of specs) yield* walkSpec(spec, open, options);
   }
   return {
     walk: walkAll,
-    open: ({ root, path }: SourceHandle, size: number): SourceReader => {
+    open: ({ root, path, followed }: SourceHandle, size: number): SourceReader => {
       if (!root) return openStream(STANDARD_INPUT);
-      const file = root.open(path);
+      const file = followed === undefined ? root.open(path) : openFollowed(followed);
       if (file.size === size) return file;
       file.close();
       throw errorOf('SOURCE_CHANGED', 'the file changed its size after it was announced');
@@ -107,10 +118,10 @@ export function openSourceTree(
   };
 }
 
-function* walkRoot(
+function* walkSpec(
   spec: SourceSpec,
   open: Set<SourceRoot>,
-  filter: PathFilter | undefined,
+  options: SourceOptions,
 ): Generator<SourceEntry<SourceHandle>> {
   if (spec.kind === 'stream') {
     yield streamEntry(spec.name, { root: undefined, path: [checkName(spec.name)] });
@@ -127,19 +138,99 @@ function* walkRoot(
     return;
   }
   open.add(root);
-  let depth = 0;
-  for (const step of walk(root, filter)) {
-    if (step.type === 'leave') depth -= 1;
-    yield toEntry(step, root, depth);
-    if (step.type === 'folder') depth += 1;
+  const follow = options.follow && spec.kind === 'named';
+  const filter = options.rules && new PathFilter(options.rules);
+  yield* walkRoot(root, { filter, follow, open, above: [], inodes: [] });
+}
+
+/** Where a walk stands: within the walks of the links that led to it. */
+interface WalkContext {
+  readonly filter: PathFilter | undefined;
+  readonly follow: boolean;
+  readonly open: Set<SourceRoot>;
+  /** Path of the folder in which a followed link lies. */
+  readonly above: SafePath;
+  /** The folders on the way, to notice a link to one of them. */
+  readonly inodes: readonly string[];
+}
+
+function* walkRoot(root: SourceRoot, context: WalkContext): Generator<SourceEntry<SourceHandle>> {
+  const inodes = [...context.inodes];
+  const { above } = context;
+  for (const step of walk(root, context.filter)) {
+    if (step.type === 'leave') inodes.pop();
+    const depth = above.length + inodes.length - context.inodes.length;
+    if (step.type === 'link' && context.follow) {
+      yield* followLink(step.path, root, { ...context, inodes });
+      continue;
+    }
+    yield toEntry(step, root, depth, above);
+    if (step.type === 'folder') inodes.push(inodeOf(step.stat));
   }
 }
 
-function toEntry(step: WalkEntry, root: SourceRoot, depth: number): SourceEntry<SourceHandle> {
+/** Sends what a link points at, under the name of the link. */
+function* followLink(
+  path: SafePath,
+  root: SourceRoot,
+  context: WalkContext,
+): Generator<SourceEntry<SourceHandle>> {
+  const name = path.at(-1);
+  const shown = [...context.above, ...path];
+  let target: SourceRoot;
+  try {
+    target = SourceRoot.named(root.pathOf(path), name);
+  } catch (error) {
+    if (!(error instanceof LocalstreamError)) throw error;
+    yield failedEntry(shown, name ?? '', error, { root, path: [] });
+    return;
+  }
+  if (target.stat.type === 'folder' && context.inodes.includes(inodeOf(target.stat))) {
+    target.close();
+    const error = errorOf('NOT_A_FILE', 'a link to a folder that it lies in');
+    yield failedEntry(shown, name ?? '', error, { root, path: [] });
+    return;
+  }
+  if (target.stat.type === 'folder') {
+    // Its files are opened later, through it.
+    context.open.add(target);
+    yield* walkRoot(target, { ...context, above: shown.slice(0, -1) });
+    return;
+  }
+  try {
+    const [step] = walk(target);
+    if (!step) return;
+    const entry = toEntry(step, target, 0, shown.slice(0, -1));
+    yield { ...entry, reference: { root, path, followed: root.pathOf(path) } };
+  } finally {
+    target.close();
+  }
+}
+
+function openFollowed(path: string): SourceFile {
+  const root = SourceRoot.named(path);
+  try {
+    return root.open([root.name]);
+  } finally {
+    // The file holds its folder by itself.
+    root.close();
+  }
+}
+
+function inodeOf(stat: EntryStat): string {
+  return `${stat.device}:${stat.inode}`;
+}
+
+function toEntry(
+  step: WalkEntry,
+  root: SourceRoot,
+  depth: number,
+  above: SafePath,
+): SourceEntry<SourceHandle> {
   if (step.type === 'failed') {
     // A folder that can't be listed fails within itself.
-    const name = step.path.length === depth ? '.' : (step.path.at(-1) ?? '.');
-    return failedEntry(step.path, name, step.error, { root, path: [] });
+    const name = above.length + step.path.length === depth ? '.' : (step.path.at(-1) ?? '.');
+    return failedEntry([...above, ...step.path], name, step.error, { root, path: [] });
   }
   const { path, stat } = step;
   const leaf = path.at(-1) ?? '';
@@ -150,10 +241,11 @@ function toEntry(step: WalkEntry, root: SourceRoot, depth: number): SourceEntry<
     size: step.type === 'file' ? stat.size : 0,
     name: step.type === 'leave' ? EMPTY : encodeName(leaf),
     extra: step.type === 'link' ? encodeName(step.target) : EMPTY,
+    ...(step.type === 'file' && stat.links > 1 && { linked: true as const }),
   };
   return {
     entry,
-    path: pathText(path),
+    path: pathText([...above, ...path]),
     reference: { root, path },
     ...(step.type === 'file' && stat.sparse && { sparse: true }),
   };
@@ -171,7 +263,8 @@ function failedEntry(
     mtime: 0,
     size: flagNumber(flagOfError(error)),
     name: encodeName(name),
-    extra: Buffer.from(error.message).subarray(0, MAX_LINK_BYTES),
+    // Its text may name folders of this machine, which is nothing to the other side.
+    extra: Buffer.from(meaningOf(error.code)),
   };
   // Never asked for: a failed entry has no bytes.
   return { entry, path: pathText(path), reference: reference as SourceHandle };

@@ -20,6 +20,7 @@ export type ToWorker = { readonly transfer: number } & (
       readonly chunk: number;
       readonly roots: readonly SourceSpec[];
       readonly rules: FilterRules | undefined;
+      readonly follow: boolean;
       /** Transfers of one number send the same files and share what is read. */
       readonly group: number | undefined;
     }

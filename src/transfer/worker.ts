@@ -91,7 +91,7 @@ class SourceEnd implements End {
     this.#limit = maxPayload(message.chunk);
     this.#tell = currentTeller(message.transfer);
     for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
-    this.#tree = openSourceTree(message.roots, message.rules);
+    this.#tree = openSourceTree(message.roots, message);
     this.#group = message.group === undefined ? undefined : joinGroup(message.group);
     this.#sender = new Sender(this.#group?.source.share(this.#tree) ?? this.#tree, {
       chunk: message.chunk,
