@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { errorOf } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 import { MappedUserStore } from './mapped-store.ts';
@@ -38,6 +39,12 @@ async function mysqlOptions(settings: Settings['auth'], text: string): Promise<M
   const socket = url.searchParams.get('socket');
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const isHere = socket !== null || ['localhost', '127.0.0.1', '::1'].includes(host);
+  const tls = settings.tls ?? (isHere ? 'off' : 'verify');
+  // The driver compares a certificate with names only, and would take one for localhost in place of an address's.
+  if (tls === 'verify' && socket === null && isIP(host) !== 0)
+    throw errorOf('BAD_SETTING', `auth.url has an address, and a certificate can't be checked for that`, {
+      hint: "write the server's name there, or set auth.tls to encrypt or off",
+    });
   const authorities = settings.caFile === null ? undefined : await read('auth.caFile', settings.caFile);
   return {
     host,
@@ -45,7 +52,7 @@ async function mysqlOptions(settings: Settings['auth'], text: string): Promise<M
     ...(socket !== null && { socket }),
     ...parts,
     password: await passwordOf(settings),
-    tls: settings.tls ?? (isHere ? 'off' : 'verify'),
+    tls,
     ...(authorities !== undefined && { authorities }),
     connections: settings.connections,
     timeout: settings.timeout,

@@ -47,8 +47,8 @@ export class Mariadb implements AsyncDisposable {
     return server;
   }
 
-  /** Starts the process, and returns when it answers. */
-  async run(): Promise<void> {
+  /** Starts the process, and returns when it answers. `more` are options besides; without a port it has the socket only. */
+  async run(more: readonly string[] = ['--skip-networking']): Promise<void> {
     this.#process = spawn(
       'mariadbd',
       [
@@ -56,7 +56,7 @@ export class Mariadb implements AsyncDisposable {
         `--datadir=${this.folder}/data`,
         `--socket=${this.socket}`,
         `--pid-file=${this.folder}/pid`,
-        '--skip-networking',
+        ...more,
         '--innodb-buffer-pool-size=16M',
         '--innodb-log-file-size=8M',
         '--innodb-flush-log-at-trx-commit=2',

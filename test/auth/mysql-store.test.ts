@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -48,6 +50,15 @@ async function open(t: TestContext, flags: Record<string, unknown> = {}): Promis
     await store.migrate();
   }
   return store;
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  await once(listener, 'close');
+  return port;
 }
 
 describe('MariaDB', needs('mariadbd'), () => {
@@ -186,6 +197,75 @@ describe('MariaDB', needs('mariadbd'), () => {
       const store = await openWith(t, { 'auth.tls': tls });
       await assert.rejects(store.find(bob), code('NO_USERS'));
     }
+  });
+
+  it('checks whose certificate it is', needs('openssl'), async (t) => {
+    const folder = temporaryFolder(t);
+    const [key, certificate, other] = ['key.pem', 'certificate.pem', 'other.pem'].map((name) =>
+      join(folder, name),
+    );
+    assert.ok(key && certificate && other);
+    for (const [file, name] of [
+      [other, 'DNS:elsewhere'],
+      [certificate, 'DNS:localhost'],
+    ] as const) {
+      const words: string[] = [
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-keyout',
+        key,
+        '-out',
+        file,
+        '-days',
+        '9',
+      ];
+      const subject = ['-subj', '/CN=database', '-addext', `subjectAltName=${name}`];
+      assert.equal(spawnSync('openssl', [...words, ...subject]).status, 0);
+    }
+    const port = await freePort();
+    await server.kill();
+    t.after(async () => {
+      await server.kill();
+      await server.run();
+    });
+    await server.run([
+      `--ssl-cert=${certificate}`,
+      `--ssl-key=${key}`,
+      '--bind-address=127.0.0.1',
+      '--skip-name-resolve',
+      `--port=${port}`,
+    ]);
+    await server.sql(
+      `CREATE USER localstream@'127.0.0.1' IDENTIFIED BY '${PASSWORD.replaceAll("'", "''")}' REQUIRE SSL`,
+      "GRANT ALL ON users.* TO localstream@'127.0.0.1'",
+    );
+    const url = (host: string) => `mysql://localstream@${host}:${port}/users`;
+    const find = async (flags: Record<string, unknown>, host = 'localhost') => {
+      const store = await open(t, { 'auth.url': url(host), ...flags });
+      return store.find(bob);
+    };
+    tableOf.set(t, 'auth_1');
+    assert.equal(await find({ 'auth.tls': 'encrypt' }), undefined);
+    assert.equal(await find({ 'auth.tls': 'verify', 'auth.caFile': certificate }), undefined);
+    await assert.rejects(
+      find({ 'auth.tls': 'verify' }),
+      code('NO_USERS'),
+      'signed by nobody that is trusted',
+    );
+    await assert.rejects(find({ 'auth.tls': 'verify', 'auth.caFile': other }), code('NO_USERS'));
+    await assert.rejects(
+      find({ 'auth.tls': 'verify', 'auth.caFile': certificate }, '127.0.0.1'),
+      code('BAD_SETTING'),
+    );
+    await assert.rejects(
+      find({}, '192.0.2.1'),
+      code('BAD_SETTING'),
+      'verify is the default beyond this machine',
+    );
+    await assert.rejects(find({ 'auth.tls': 'off' }), code('NO_USERS'));
   });
 
   describe('when it fails', () => {
