@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { connect, createServer, TLSSocket } from 'node:tls';
 import { contextOptions } from '../../src/net/tls.ts';
-import { ALPN } from '../../src/protocol/messages.ts';
+import { ALPN } from '../../src/protocol/limits.ts';
 import { identities } from '../crypto/fixed.ts';
 
 export interface TlsPair {

@@ -13,7 +13,7 @@ import {
 } from 'node:tls';
 import { LocalstreamError } from '../../src/errors.ts';
 import { checkChannel, checkPeer, contextOptions, exportSecret, hasCertificate } from '../../src/net/tls.ts';
-import { ALPN } from '../../src/protocol/messages.ts';
+import { ALPN } from '../../src/protocol/limits.ts';
 import { certificateAround } from '../crypto/der.ts';
 import { identities } from '../crypto/fixed.ts';
 

@@ -21,7 +21,7 @@ import {
 } from '../../src/protocol/frame.ts';
 import { dialHandshake } from '../../src/protocol/handshake.ts';
 import { writeLaneRequest } from '../../src/protocol/lane-proof.ts';
-import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../../src/protocol/messages.ts';
+import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../../src/protocol/limits.ts';
 import { identities } from '../crypto/fixed.ts';
 
 /** A message as it came, with whatever fields it has. */
