@@ -1,9 +1,9 @@
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Database } from './database.ts';
-import { type UserColumns, UserTable } from './sql-user-store.ts';
 import type { UserName } from './user-name.ts';
 import type { Failure, Failures, Grant, Right, StoredUser, User, UserStore } from './user-store.ts';
+import { type UserColumns, UserTable } from './user-table.ts';
 
 /** Stands where a password hash would: no password fits it. */
 const NO_HASH = '*';

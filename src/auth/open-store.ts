@@ -4,9 +4,10 @@ import { errorOf } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 import { MappedUserStore } from './mapped-store.ts';
 import { MysqlDatabase, type MysqlOptions } from './mysql-database.ts';
-import { SqlUserStore, type UserColumns } from './sql-user-store.ts';
+import { SqlUserStore } from './sql-user-store.ts';
 import { openSqliteDatabase } from './sqlite-database.ts';
 import type { UserStore } from './user-store.ts';
+import type { UserColumns } from './user-table.ts';
 
 /** The name of the user table in a file of our own. */
 const OUR_TABLE = 'auth';

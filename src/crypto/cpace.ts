@@ -13,8 +13,6 @@ export type Scalar = Branded<Buffer, 'Scalar'>;
 
 /** Bytes of an encoded point and of a scalar. */
 export const POINT_BYTES = 32;
-/** Bytes of the key that comes out, and of a tag. */
-export const ISK_BYTES = 64;
 
 const DSI = Buffer.from('CPaceRistretto255');
 const DSI_ISK = Buffer.from('CPaceRistretto255_ISK');

@@ -2,20 +2,17 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { errorOf } from '../errors.ts';
 import { createDigest, DIGEST_BYTES } from './digest.ts';
 import {
-  broken,
-  decodeMetadata,
   FINAL_BYTES,
   headerBytes,
-  METADATA_BYTES,
   MOST_READERS,
   openPiece,
   PIECE_OVERHEAD,
   parseHeader,
   type SealHeader,
-  type SealMetadata,
   sealStatement,
   unlockHeader,
 } from './envelope.ts';
+import { broken, decodeMetadata, METADATA_BYTES, type SealMetadata } from './envelope-metadata.ts';
 import { sameBytes } from './exchange.ts';
 import { type Fingerprint, fingerprintOfSpki } from './fingerprint.ts';
 import type { Identity } from './identity.ts';

@@ -1,16 +1,14 @@
 import { createDigest } from './digest.ts';
 import {
-  encodeMetadata,
-  METADATA_BYTES,
   newHeader,
   type Reader,
   type SealHeader,
   type SealKeys,
-  type SealMetadata,
   type Suite,
   sealPiece,
   sealStatement,
 } from './envelope.ts';
+import { encodeMetadata, METADATA_BYTES, type SealMetadata } from './envelope-metadata.ts';
 import type { Identity } from './identity.ts';
 import { signStatement } from './signature.ts';
 

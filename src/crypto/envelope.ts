@@ -25,10 +25,10 @@ import {
   randomBytes,
   subtle,
 } from 'node:crypto';
-import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
 import type { Branded } from './brand.ts';
 import { DIGEST_BYTES } from './digest.ts';
+import { broken, METADATA_BYTES } from './envelope-metadata.ts';
 import { sameBytes } from './exchange.ts';
 import { FINGERPRINT_BYTES, type Fingerprint, fingerprintBytes, fingerprintOfBytes } from './fingerprint.ts';
 import type { Identity } from './identity.ts';
@@ -58,13 +58,11 @@ const TAG_BYTES = 16;
 /** Most readers of one seal. */
 export const MOST_READERS = 64;
 /** Bytes of plaintext of the pieces of data: 1 MiB, unless another power of two is asked for. */
-export const PIECE_BITS = 20;
+const PIECE_BITS = 20;
 const LEAST_PIECE_BITS = 12;
 const MOST_PIECE_BITS = 24;
 /** Bytes that encryption adds to a piece. */
 export const PIECE_OVERHEAD = NONCE_BYTES + TAG_BYTES;
-/** Bytes of plaintext of piece 0: always as many, so that they say nothing of the name. */
-export const METADATA_BYTES = 4096;
 /** Bytes of plaintext of the final piece. */
 export const FINAL_BYTES = 8 + DIGEST_BYTES + RSA_BYTES;
 
@@ -72,16 +70,6 @@ export const FINAL_BYTES = 8 + DIGEST_BYTES + RSA_BYTES;
 export interface Reader {
   readonly fingerprint: Fingerprint;
   readonly encryptionKey: KeyObject;
-}
-
-/** What a seal says of the file in it. */
-export interface SealMetadata {
-  /** The file's own name, unchecked. */
-  readonly name: string;
-  /** Milliseconds since 1970. */
-  readonly mtime: number;
-  /** Permission bits. */
-  readonly mode: number;
 }
 
 /** A header as it was read; its MAC is not yet checked. */
@@ -102,11 +90,6 @@ export interface SealKeys {
   readonly pieceKey: KeyObject;
   /** SHA-256(H ‖ mac). */
   readonly id: Buffer;
-}
-
-/** The error of everything that is not as it was sealed. */
-export function broken(what: string): Error {
-  return errorOf('INTEGRITY', `the seal is broken: ${what}`);
 }
 
 /** Bytes of a header with so many readers, its MAC included. */
@@ -271,42 +254,6 @@ export function openPiece(keys: SealKeys, index: number, final: boolean, piece: 
     throw broken(`piece ${index}`);
   }
   return plaintext;
-}
-
-const METADATA = v.strictObject({
-  name: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
-  mtime: v.pipe(v.number(), v.safeInteger()),
-  mode: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0o777)),
-  /** DER SubjectPublicKeyInfo of the sealer's signing key. */
-  sealer: v.pipe(v.string(), v.maxLength(1024), v.base64()),
-});
-
-/** Writes piece 0: `length u16 ‖ JSON ‖ zeros`. @throws BAD_NAME for a name that is too long for it. */
-export function encodeMetadata(metadata: SealMetadata, sealer: Uint8Array): Buffer {
-  const { name, mtime, mode } = metadata;
-  const json = JSON.stringify({ name, mtime, mode, sealer: Buffer.from(sealer).toString('base64') });
-  const text = Buffer.from(json);
-  if (text.length > METADATA_BYTES - 2 || name === '' || name.length > 1024)
-    throw errorOf('BAD_NAME', 'the name of the file is too long to be sealed');
-  const bytes = Buffer.alloc(METADATA_BYTES);
-  bytes.writeUInt16BE(text.length);
-  text.copy(bytes, 2);
-  return bytes;
-}
-
-/** Reads piece 0. @throws INTEGRITY. */
-export function decodeMetadata(bytes: Buffer): SealMetadata & { readonly sealer: Buffer } {
-  const end = 2 + bytes.readUInt16BE();
-  if (end > bytes.length || bytes.subarray(end).some((byte) => byte !== 0)) throw broken('its metadata');
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8', 2, end));
-  } catch {
-    throw broken('its metadata');
-  }
-  const parsed = v.safeParse(METADATA, value);
-  if (!parsed.success) throw broken('its metadata');
-  return { ...parsed.output, sealer: Buffer.from(parsed.output.sealer, 'base64') };
 }
 
 /** What the sealer signs. */

@@ -5,9 +5,9 @@ import { errorOf } from '../errors.ts';
 import { pairingWords } from './word-list.ts';
 
 /** Words of a code: with 1,296 each, one guess is right once in 1.7 million times. */
-export const CODE_WORDS = 2;
+const CODE_WORDS = 2;
 /** The largest nameplate. */
-export const MOST_NAMEPLATE = 9999;
+const MOST_NAMEPLATE = 9999;
 
 /** A code that was taken apart. */
 export interface PairingCode {
