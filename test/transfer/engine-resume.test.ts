@@ -106,7 +106,7 @@ suite('a transfer that is cut over and over', () => {
           assert.ok(moved <= sizeOf(source) + lost, `${moved} of ${sizeOf(source)}`);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
     assert.equal(openDescriptors(), before);
   });

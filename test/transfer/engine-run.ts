@@ -52,12 +52,11 @@ export interface RunOptions {
   readonly chunk?: number;
   readonly existing?: ExistingPolicy;
   readonly place?: Partial<TargetPlace>;
+  readonly follow?: boolean;
   /** Decides in which order the two ends work. */
   readonly seed?: number;
   /** Frames after which the link is cut, both directions counted. */
   readonly cutAfter?: number;
-  /** Both ends are thrown away as if their processes had ended well; false: nothing at all is put away. */
-  readonly tidy?: boolean;
   /** May change a frame on its way, or do something to the files meanwhile. */
   readonly onFrame?: (
     frame: Buffer,
@@ -150,7 +149,7 @@ class Exchange {
     this.#slot = Buffer.alloc(HEADER_BYTES + this.#limit);
     this.#random = randomNumbers(seed);
     const specs: SourceSpec[] = sources.map((path) => ({ kind: 'named', path }));
-    const tree = openSourceTree(specs, undefined);
+    const tree = openSourceTree(specs, { rules: undefined, follow: options.follow ?? false });
     const store = new TargetTree(placeFor(target, sources, place));
     this.#ends = {
       tree,
@@ -175,26 +174,32 @@ class Exchange {
   }
 
   run(): Run {
-    while (
-      !this.error &&
-      !this.#isOver() &&
-      this.frames < (this.#options.cutAfter ?? Number.POSITIVE_INFINITY)
-    )
-      this.#turn();
-    const { sender, receiver, store, tree } = this.#ends;
-    const finished = this.#isOver() && !this.error;
+    const { cutAfter = Number.POSITIVE_INFINITY } = this.#options;
+    try {
+      while (!this.error && !this.#isOver() && this.frames < cutAfter) this.#turn();
+      return this.#result();
+    } finally {
+      this.#putAway();
+    }
+  }
+
+  #result(): Run {
+    const { sender, receiver } = this.#ends;
+    const { sent, received, moved, frames, error, senderCounters, receiverCounters } = this;
+    const finished = this.#isOver() && !error;
     const digests = {
       manifest: [sender.manifestDigest, receiver.manifestDigest].map((digest) => digest.toString('hex')),
       outcomes: [sender.outcomeDigest, receiver.outcomeDigest].map((digest) => digest.toString('hex')),
     };
-    if (this.#options.tidy ?? true) {
-      if (!receiver.finished) receiver.abort();
-      store.close();
-      sender.close();
-      tree[Symbol.dispose]();
-    }
-    const { sent, received, moved, frames, error, senderCounters, receiverCounters } = this;
     return { sent, received, moved, frames, finished, error, senderCounters, receiverCounters, digests };
+  }
+
+  #putAway(): void {
+    const { sender, receiver, store, tree } = this.#ends;
+    if (!receiver.finished) receiver.abort();
+    store.close();
+    sender.close();
+    tree[Symbol.dispose]();
   }
 
   #isOver(): boolean {

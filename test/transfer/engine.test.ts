@@ -172,7 +172,7 @@ suite('a transfer', () => {
           assert.equal(again.moved, 0);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
     assert.equal(openDescriptors(), before);
   });
