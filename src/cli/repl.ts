@@ -225,6 +225,7 @@ class Terminal extends Shell {
     }
     this.#typedBefore = '';
     reader.clear();
+    reader.setPrompt(this.#prompt());
     this.#isWarned = isEmpty;
     if (isEmpty) this.setup.output.screen.err('Ctrl-C again, or Ctrl-D, leaves\n');
   }

@@ -111,14 +111,22 @@ export function eventsNamed<Name extends OutputEvent['event']>(
   return events.filter((event): event is Extract<OutputEvent, { event: Name }> => event.event === name);
 }
 
+/** The system takes ports above these for connections that go out, and could take a listener's in between. */
+const [LOWEST_PORT, PORTS] = [20_000, 12_000];
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** A server that is ready, stopped by a signal when the test is over. */

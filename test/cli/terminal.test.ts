@@ -31,7 +31,7 @@ describe('in a terminal', needs('tmux'), () => {
     await shell.until(/localstream> help exit # half XYtyped$/);
     shell.press('Enter');
     await shell.until(/Close everything and leave\./);
-    shell.press('C-l');
+    await shell.clear();
     shell.type('accept 1');
     shell.press('Enter');
     const ran = await stranger.ended;
@@ -60,17 +60,19 @@ describe('in a terminal', needs('tmux'), () => {
     );
     shell.press('C-c');
     await shell.until(/localstream: cancelled\nlocalstream>$/);
-    shell.press('C-l', 'Up', 'Enter');
+    await shell.clear();
+    shell.press('Up', 'Enter');
     await shell.until(/Connect to it\?/);
     shell.press('Enter');
     await shell.until(/localstream: the server was not accepted.*\nlocalstream>$/);
-    shell.press('C-l', 'Up', 'Enter');
+    await shell.clear();
+    shell.press('Up', 'Enter');
     await shell.until(/Connect to it\?/);
     shell.press('Down', 'Down');
     await shell.until(/❯ yes, and remember/);
     shell.press('Enter');
     await shell.until(/connected to .*\n(?:.*\n)*\S+>$/);
-    shell.press('C-l');
+    await shell.clear();
     shell.type('receive_file .');
     shell.press('Enter');
     await shell.until(/waiting for an offer of /);
@@ -79,7 +81,9 @@ describe('in a terminal', needs('tmux'), () => {
     shell.type('ls "/do');
     shell.press('Enter');
     await shell.until(/\n>$/);
-    shell.press('C-c', 'C-l');
+    shell.press('C-c');
+    await shell.until(/\n[^>\n]+>$/);
+    await shell.clear();
     shell.type('ls /docs; frobnicate; ls');
     shell.press('Enter');
     await shell.until(/ a\.txt\nlocalstream: there is no command frobnicate.*\n\S+>$/);
@@ -107,7 +111,7 @@ describe('in a terminal', needs('tmux'), () => {
       columns: 20,
     });
     await receiver.until(/>$/);
-    receiver.press('C-l');
+    await receiver.clear();
     receiver.type('receive_file from-the-other-side.pdf.txt');
     sender.type(`send_file ${port} a.txt`);
     sender.press('Enter');

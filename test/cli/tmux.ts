@@ -45,6 +45,12 @@ export class Terminal implements Disposable {
     this.#tmux('send-keys', ...keys);
   }
 
+  /** Clears the screen down to the prompt, so that nothing older can be taken for what is waited for. */
+  async clear(): Promise<void> {
+    this.press('C-l');
+    await this.until(/^[^\n]*>$/);
+  }
+
   resize(columns: number, rows = 30): void {
     this.#tmux('resize-window', '-x', String(columns), '-y', String(rows));
   }
