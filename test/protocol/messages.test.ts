@@ -1,0 +1,319 @@
+/** The bounds of every field: the last value that is allowed, and the first that is not. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type * as v from 'valibot';
+import { LocalstreamError } from '../../src/errors.ts';
+import {
+  ADMIT,
+  BYE,
+  CONFIRM,
+  checkMessage,
+  checkReply,
+  checkSessionMessage,
+  HELLO_CLIENT,
+  HELLO_SERVER,
+  INTRODUCE,
+  SHARE_CLIENT,
+} from '../../src/protocol/messages.ts';
+
+const isCode = (code: string) => (error: unknown) => error instanceof LocalstreamError && error.code === code;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const transfer = '0'.repeat(32);
+const base64 = (length: number) => Buffer.alloc(length).toString('base64');
+const repeated = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+const root = { name: 'a', type: 'file', size: 0 };
+const entry = { name: 'a', type: 'file', size: 0, mtime: 0, mode: 0 };
+const SAFE = Number.MAX_SAFE_INTEGER;
+
+const BASE: Readonly<Record<string, Fields>> = {
+  ping: { n: 0, type: 'ping', request: 0 },
+  pong: { n: 0, type: 'pong', request: 0 },
+  list: { n: 0, type: 'list', request: 0, path: '/' },
+  listing: { n: 0, type: 'listing', request: 0, entries: [entry], last: true },
+  more: { n: 0, type: 'more', request: 0 },
+  failed: { n: 0, type: 'failed', request: 0, flag: 406, detail: '' },
+  get: { n: 0, type: 'get', transfer, paths: ['/a'], lanes: 1, chunk: 1024 },
+  put: { n: 0, type: 'put', transfer, target: '/a', roots: [root], lanes: 1, chunk: 1024, existing: 'fail' },
+  offer: { n: 0, type: 'offer', transfer, roots: [root], lanes: [1], chunk: 1024 },
+  accept: { n: 0, type: 'accept', transfer },
+  refuse: { n: 0, type: 'refuse', transfer, flag: 405 },
+  lanes: { n: 0, type: 'lanes', transfer, lanes: 1 },
+  granted: { n: 0, type: 'granted', transfer, lanes: [1] },
+  cancel: { n: 0, type: 'cancel', transfer, flag: 425 },
+  receipt: { n: 0, type: 'receipt', transfer, body: '', signature: base64(384) },
+  received: { n: 0, type: 'received', transfer },
+  bye: { n: 0, type: 'bye', flag: 424 },
+};
+
+/** Field, values that are taken, values that are not. */
+type Row = readonly [field: string, good: readonly unknown[], bad: readonly unknown[]];
+
+const whole = (min: number, max: number): [readonly unknown[], readonly unknown[]] => [
+  [min, min + 1, max],
+  [min - 1, max + 1, 2 ** 53, min + 0.5, Number.POSITIVE_INFINITY, `${min}`, null, [min], true],
+];
+const text = (max: number): [readonly unknown[], readonly unknown[]] => [
+  ['', 'x', 'x'.repeat(max)],
+  ['x'.repeat(max + 1), 1, null, ['x'], {}],
+];
+const request: Row = ['request', ...whole(0, 2 ** 32 - 1)];
+const flag: Row = ['flag', ...whole(0, 999)];
+const detail: Row = ['detail', ...text(1024)];
+const chunk: Row = ['chunk', ...whole(1024, 4_194_304)];
+const wanted: Row = ['lanes', ...whole(1, 16)];
+const numbers: Row = [
+  'lanes',
+  [[], [1], [2 ** 32 - 1], repeated(16, 1)],
+  [[0], [2 ** 32], [1.5], ['1'], repeated(17, 1), 1, null, {}],
+];
+const id = (field: string): Row => [
+  field,
+  ['0123456789abcdef0123456789abcdef'],
+  ['', '0'.repeat(31), '0'.repeat(33), 'A'.repeat(32), 'g'.repeat(32), `${'0'.repeat(31)}\n`, 1, null],
+];
+const yes = (field: string): Row => [field, [true, false], [0, 1, 'true', null]];
+const roots: Row = [
+  'roots',
+  [
+    [root],
+    repeated(256, root),
+    [{ ...root, name: 'x'.repeat(1024) }],
+    [
+      { ...root, size: SAFE },
+      { ...root, type: 'folder', size: null },
+      { ...root, type: 'link' },
+    ],
+  ],
+  [
+    [],
+    repeated(257, root),
+    [{ ...root, name: 'x'.repeat(1025) }],
+    [{ ...root, size: -1 }],
+    [{ ...root, size: 2 ** 53 }],
+    [{ ...root, size: undefined }],
+    [{ ...root, type: 'share' }],
+    [{ ...root, more: 1 }],
+    [[]],
+    {},
+  ],
+];
+const continues = id('continues');
+
+const ROWS: Readonly<Record<string, readonly Row[]>> = {
+  ping: [request],
+  pong: [request],
+  list: [request, ['path', ...text(8192)]],
+  listing: [
+    request,
+    yes('last'),
+    [
+      'entries',
+      [
+        [],
+        repeated(256, entry),
+        [
+          {
+            ...entry,
+            name: 'x'.repeat(1024),
+            target: 'x'.repeat(8192),
+            size: SAFE,
+            mtime: SAFE,
+            mode: 0o7777,
+          },
+        ],
+        [{ ...entry, mtime: -SAFE, type: 'share', shareMode: 'wo' }],
+      ],
+      [
+        repeated(257, entry),
+        [{ ...entry, name: 'x'.repeat(1025) }],
+        [{ ...entry, target: 'x'.repeat(8193) }],
+        [{ ...entry, size: -1 }],
+        [{ ...entry, size: 2 ** 53 }],
+        [{ ...entry, mtime: 2 ** 53 }],
+        [{ ...entry, mtime: 0.5 }],
+        [{ ...entry, mode: 0o10000 }],
+        [{ ...entry, shareMode: 'all' }],
+        [1],
+        'x',
+      ],
+    ],
+  ],
+  more: [request],
+  failed: [request, flag, detail],
+  get: [
+    id('transfer'),
+    [
+      'paths',
+      [['/'], repeated(256, '/a'), ['x'.repeat(8192)]],
+      [[], repeated(257, '/a'), ['x'.repeat(8193)], '/', [1]],
+    ],
+    wanted,
+    chunk,
+    yes('follow'),
+    continues,
+    ['limit', ...whole(1, SAFE)],
+  ],
+  put: [
+    id('transfer'),
+    ['target', ...text(8192)],
+    roots,
+    wanted,
+    chunk,
+    ['existing', ['fail', 'overwrite', 'skip', 'rename', 'update'], ['', 'FAIL', null, 1]],
+    yes('durable'),
+    yes('dryRun'),
+    yes('trustMtime'),
+    yes('verify'),
+    continues,
+  ],
+  offer: [id('transfer'), roots, numbers, chunk, continues],
+  accept: [id('transfer'), numbers],
+  refuse: [id('transfer'), flag, detail],
+  lanes: [id('transfer'), wanted],
+  granted: [id('transfer'), numbers],
+  cancel: [id('transfer'), flag, detail],
+  receipt: [
+    id('transfer'),
+    ['body', ...text(192 * 1024)],
+    [
+      'signature',
+      [base64(384)],
+      [base64(383), base64(385), base64(384).replace('A', '-'), ` ${base64(384)}`, '', 1, null],
+    ],
+  ],
+  received: [id('transfer')],
+  bye: [flag, detail],
+};
+
+suite('bounds of the messages of a session', () => {
+  for (const [type, rows] of Object.entries(ROWS)) {
+    const base = BASE[type];
+    assert.ok(base);
+    for (const [field, good, bad] of rows)
+      test(`${type}.${field}`, () => {
+        for (const value of good) checkSessionMessage({ ...base, [field]: value });
+        for (const value of bad)
+          assert.throws(
+            () => checkSessionMessage({ ...base, [field]: value }),
+            isCode('BAD_MESSAGE'),
+            `${field}: ${JSON.stringify(value).slice(0, 80)}`,
+          );
+      });
+
+    test(`${type}: a field that is missing, one that nobody knows`, () => {
+      checkSessionMessage(base);
+      const needed = Object.keys(base).filter((field) => field !== 'detail');
+      for (const field of needed)
+        assert.throws(
+          () => checkSessionMessage({ ...base, [field]: undefined }),
+          isCode('BAD_MESSAGE'),
+          field,
+        );
+      // A later version may add fields; this one does not see them.
+      assert.ok(!('later' in checkSessionMessage({ ...base, later: { a: [1] } })));
+    });
+  }
+
+  test('every type has its rows here', () => {
+    assert.deepEqual(Object.keys(ROWS), Object.keys(BASE));
+    for (const type of [
+      'hello',
+      'share',
+      'confirm',
+      'introduce',
+      'admit',
+      '',
+      '__proto__',
+      'constructor',
+      1,
+      null,
+    ])
+      assert.throws(() => checkSessionMessage({ ...BASE['ping'], type }), isCode('BAD_MESSAGE'), `${type}`);
+    for (const value of [undefined, null, 1, 'ping', [], [BASE['ping']]])
+      assert.throws(() => checkSessionMessage(value), isCode('BAD_MESSAGE'));
+  });
+
+  test('the error names the field and never its content', () => {
+    assert.throws(
+      () => checkSessionMessage({ ...BASE['list'], path: { 'secret \x1b[31m': 1 } }),
+      (error) =>
+        error instanceof LocalstreamError && /path/.test(error.message) && !/secret/.test(error.message),
+    );
+  });
+});
+
+suite('bounds of the handshake', () => {
+  const hello = {
+    n: 0,
+    type: 'hello',
+    versions: [1],
+    capabilities: [],
+    encryptionKey: base64(422),
+    signature: base64(384),
+  };
+  const { versions: _versions, ...common } = hello;
+  const answer = { ...common, version: 1, commitment: base64(32) };
+  const rows: [schema: v.GenericSchema, base: Fields, rows: Row[]][] = [
+    [
+      HELLO_CLIENT,
+      hello,
+      [
+        ['versions', [[1], [65_535], repeated(16, 2)], [[], [0], [65_536], repeated(17, 1), 1, ['1']]],
+        [
+          'capabilities',
+          [[], ['x'.repeat(64)], repeated(64, '')],
+          [['x'.repeat(65)], repeated(65, ''), [1], ''],
+        ],
+        ['encryptionKey', ['', base64(1024)], [base64(1026), 'A', 'AB==', 'A===', '\n', 1]],
+        ['signature', [base64(384)], [base64(383), base64(385), 1]],
+      ],
+    ],
+    [
+      HELLO_SERVER,
+      answer,
+      [
+        ['version', ...whole(1, 65_535)],
+        ['commitment', [base64(32)], [base64(31), base64(33), '']],
+      ],
+    ],
+    [
+      SHARE_CLIENT,
+      { n: 1, type: 'share', ciphertext: base64(384) },
+      [['ciphertext', [base64(384)], [base64(383), base64(385), '', null]]],
+    ],
+    [
+      CONFIRM,
+      { n: 2, type: 'confirm', mac: base64(32) },
+      [['mac', [base64(32)], [base64(31), base64(33), '', 1]]],
+    ],
+    [
+      INTRODUCE,
+      { n: 3, type: 'introduce', name: '', waiting: false },
+      [['name', ...text(256)], ['group', ...text(64)], yes('waiting')],
+    ],
+  ];
+  for (const [schema, base, fields] of rows)
+    for (const [field, good, bad] of fields)
+      test(`${String(base['type'])}.${field}`, () => {
+        for (const value of good) checkMessage(schema, { ...base, [field]: value });
+        for (const value of bad)
+          assert.throws(
+            () => checkMessage(schema, { ...base, [field]: value }),
+            isCode('BAD_MESSAGE'),
+            `${field}: ${JSON.stringify(value).slice(0, 80)}`,
+          );
+      });
+
+  test('where a goodbye may come instead, it is heard', () => {
+    const bye = { n: 3, type: 'bye', flag: 421, detail: 'full (10 of 10)' };
+    assert.throws(
+      () => checkReply(ADMIT, bye),
+      (error) => isCode('FULL')(error) && error instanceof Error && error.message === 'full (10 of 10)',
+    );
+    checkReply(ADMIT, { n: 3, type: 'admit' });
+    assert.throws(() => checkReply(ADMIT, { n: 3, type: 'bye', flag: 'x' }), isCode('BAD_MESSAGE'));
+    checkMessage(BYE, bye);
+  });
+});
