@@ -219,6 +219,8 @@ export class Publication {
 
   /** Looks for somebody else who says that the name is theirs. */
   #watch(records: readonly ResourceRecord[]): void {
+    if (records.some((record) => this.#isOurGoodbye(record)) && this.#mayAnswer('pointer', PAUSE))
+      this.#ask(SERVICE_NAME, RECORD.PTR);
     const theirs = records.filter(({ name, ttl }) => ttl > 0 && keyOf(name) === this.#nameKey);
     const services = theirs.filter(({ data }) => data.type === RECORD.SRV && !this.#isOurs(data));
     const [rival] = services;
@@ -228,6 +230,16 @@ export class Publication {
     } else if (this.#mayAnswer('defence', PAUSE)) {
       this.#ask(this.#name, RECORD.ANY);
     }
+  }
+
+  /** Somebody says that we are gone. Whoever hears it forgets us in a second, unless we speak up. */
+  #isOurGoodbye({ ttl, data }: ResourceRecord): boolean {
+    return (
+      ttl === 0 &&
+      data.type === RECORD.PTR &&
+      this.#state === 'announced' &&
+      keyOf(data.target) === this.#nameKey
+    );
   }
 
   #ownService(): Buffer {

@@ -1,6 +1,6 @@
 /**
  * A program for a host of a test network: a real discovery, or a sender and recorder of raw packets. It is told what to
- * do by one argument, says what happens as lines of JSON, and ends when its input does.
+ * do by the first line of its input, says what happens as lines of JSON, and ends when its input does.
  */
 import type { ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -55,6 +55,8 @@ export type Said =
       readonly longestDelay: number;
     };
 
+const LONGEST_MILLISECONDS = 40_000;
+
 /** A neighbour that runs. */
 export class Neighbour implements AsyncDisposable {
   readonly said: Said[] = [];
@@ -64,7 +66,8 @@ export class Neighbour implements AsyncDisposable {
 
   constructor(host: Host, task: Task) {
     const program = fileURLToPath(import.meta.url);
-    this.#child = host.spawn(process.execPath, [program, JSON.stringify(task)], {}, { stdio: 'pipe' });
+    this.#child = host.spawn(process.execPath, [program], {}, { stdio: 'pipe' });
+    this.#child.stdin?.write(`${JSON.stringify(task)}\n`);
     const { stdout, stderr } = this.#child;
     if (!stdout || !stderr) throw new Error('the neighbour has no output');
     this.#errors = text(stderr);
@@ -85,11 +88,21 @@ export class Neighbour implements AsyncDisposable {
   async until<Line extends Said>(fits: (line: Said) => line is Line): Promise<Line>;
   async until(fits: (line: Said) => boolean): Promise<Said>;
   async until(fits: (line: Said) => boolean): Promise<Said> {
+    // A guard against a hang, far above what anything takes.
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), LONGEST_MILLISECONDS);
+    try {
+      return await this.#until(fits);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #until(fits: (line: Said) => boolean): Promise<Said> {
     for (;;) {
       const line = this.said.find(fits);
       if (line) return line;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-        throw new Error(`the neighbour ended: ${await this.#errors}`);
+        throw new Error(`the neighbour never said it: ${fits}\n${await this.#errors}`);
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiting.add(resolve);
       await promise;
@@ -244,12 +257,9 @@ export async function printed(child: ChildProcess, pattern: RegExp): Promise<str
   throw new Error(`${pattern} was not printed: ${output}`);
 }
 
-/** Runs a command elsewhere to its end. */
-export async function finished(child: ChildProcess): Promise<string> {
-  return child.stdout ? await text(child.stdout) : '';
-}
-
 if (import.meta.main) {
-  const task: Task = JSON.parse(process.argv[2] ?? '');
+  const lines = createInterface({ input: process.stdin });
+  const [first] = await once(lines, 'line');
+  const task: Task = JSON.parse(String(first));
   await (task.kind === 'raw' ? sendRaw(task) : discover(task));
 }

@@ -225,12 +225,15 @@ function isAlive(pid: number): boolean {
 
 /** A namespace lives on while a program runs in it, and so would its devices. */
 async function removeNamespace(name: string): Promise<void> {
-  if (!(await namespaces()).some((namespace) => namespace.name === name)) return;
-  for (;;) {
-    const pids = (await ip('netns', 'pids', name)).split('\n').filter((line) => line !== '');
-    if (pids.length === 0) break;
-    for (const pid of pids) if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
-    await delay(20);
+  while ((await namespaces()).some((namespace) => namespace.name === name)) {
+    try {
+      const pids = (await ip('netns', 'pids', name)).split('\n').filter((line) => line !== '');
+      for (const pid of pids) if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
+      if (pids.length === 0) await ip('netns', 'del', name);
+      else await delay(20);
+    } catch (error) {
+      // Another process that cleans up as well may have been faster.
+      if ((await namespaces()).some((namespace) => namespace.name === name)) throw error;
+    }
   }
-  await ip('netns', 'del', name);
 }
