@@ -1,6 +1,6 @@
 /** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
 import type { LocalstreamError } from '../errors.ts';
-import type { Listener, Receipt, Session, TransferInfo } from '../index.ts';
+import type { Listener, Session, TransferInfo } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { ListeningEvent } from './events.ts';
 import type { Output } from './output.ts';
@@ -12,16 +12,16 @@ import { plural } from './units.ts';
 /** Transfers that a command here has asked for, and whose end it tells itself. */
 const own = new Set<string>();
 
-/** Sends as {@link Listener.send} does; the end is left to the caller to tell. */
+/** Sends as {@link Listener.sendToAll} does; the ends are left to the caller to tell. */
 export function sendUnannounced(
   listener: Listener,
-  ...[peerId, paths, options]: Parameters<Listener['send']>
-): Promise<Receipt> {
+  ...[peerIds, paths, options]: Parameters<Listener['sendToAll']>
+): ReturnType<Listener['sendToAll']> {
   const note = ({ transferId }: TransferInfo) => own.add(transferId);
   listener.on('transfer', note);
   try {
-    // The transfer has its id, and the event was emitted, when this returns its promise.
-    return listener.send(peerId, paths, options);
+    // The transfers have their ids, and the events were emitted, when this returns its promise.
+    return listener.sendToAll(peerIds, paths, options);
   } finally {
     listener.off('transfer', note);
   }

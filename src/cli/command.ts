@@ -32,6 +32,11 @@ export interface Argument<Value = unknown, Required extends boolean = boolean> {
   readonly completes: Completion;
 }
 
+/** The last positional argument, given once or more often. */
+export interface RestArgument<Value = unknown> extends Omit<Argument<Value, true>, 'kind'> {
+  readonly kind: 'rest';
+}
+
 /** An option without a value. */
 export interface Flag {
   readonly kind: 'flag';
@@ -54,16 +59,18 @@ export interface ListOption<Value = unknown> extends Omit<Option<Value>, 'kind'>
 }
 
 /** Positional arguments in the order in which they are written. */
-export type Arguments = Readonly<Record<string, Argument>>;
+export type Arguments = Readonly<Record<string, Argument | RestArgument>>;
 /** Options by their name in camel case; `acceptNew` is written `--accept-new`. */
 export type Options = Readonly<Record<string, Flag | Option | ListOption>>;
 
 type ArgumentValue<Spec> =
-  Spec extends Argument<infer Value, infer Required>
-    ? Required extends true
-      ? Value
-      : Value | undefined
-    : never;
+  Spec extends RestArgument<infer Value>
+    ? readonly Value[]
+    : Spec extends Argument<infer Value, infer Required>
+      ? Required extends true
+        ? Value
+        : Value | undefined
+      : never;
 type OptionValue<Spec> = Spec extends Flag
   ? boolean
   : Spec extends ListOption<infer Value>
@@ -125,6 +132,15 @@ export function optional<Value>(
   completes: Completion = 'none',
 ): Argument<Value, false> {
   return { kind: 'argument', summary, required: false, parse, completes };
+}
+
+/** Arguments of which there is at least one. Only as the last. */
+export function several<Value>(
+  summary: string,
+  parse: Parse<Value>,
+  completes: Completion = 'none',
+): RestArgument<Value> {
+  return { kind: 'rest', summary, required: true, parse, completes };
 }
 
 /** `--name`. */

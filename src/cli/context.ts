@@ -1,5 +1,5 @@
 /** What a command is given to work with. */
-import type { Progress } from '../index.ts';
+import type { Progress, RetryNotice } from '../index.ts';
 import type { Asker } from './asker.ts';
 import type { CommandEvent } from './events.ts';
 import type { Output } from './output.ts';
@@ -54,9 +54,24 @@ export interface Context {
 export interface TransferOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
+  readonly onRetry: (next: RetryNotice) => void;
 }
 
 /** Stops with the command, and shows how it goes. */
 export function transferOptions(context: Context, progress: ProgressReporter): TransferOptions {
-  return { signal: context.signal, onProgress: (state) => progress.report(state) };
+  const { output, signal } = context;
+  return {
+    signal,
+    onProgress: (state) => progress.report(state),
+    onRetry: ({ attempt, at, error }) => {
+      const seconds = Math.max(0, Math.round((at.getTime() - Date.now()) / 100) / 10);
+      output.note(`${error.message}; trying again in ${seconds} s`, {
+        event: 'retry',
+        attempt,
+        at: at.toISOString(),
+        code: error.code,
+        message: error.message,
+      });
+    },
+  };
 }

@@ -86,6 +86,26 @@ export interface QuestionEvent {
   address: string;
 }
 
+/** The connection was lost, and another try will be made. */
+export interface RetryEvent {
+  event: 'retry';
+  /** From 1. */
+  attempt: number;
+  at: string;
+  code: ErrorCode;
+  message: string;
+}
+
+/** A received file was compared with its receipt. */
+export interface VerifiedEvent {
+  event: 'verified';
+  path: string;
+  state: 'intact' | 'changed' | 'missing' | 'unreadable';
+  expected: string;
+  found: string | null;
+  received: string;
+}
+
 /** What a peer wants to send. */
 export interface OfferEvent {
   event: 'offer';
@@ -172,6 +192,8 @@ export interface ReceiptEvent {
   digest: string;
   failed: number;
   skipped: number;
+  /** Files that have other names at the source; hard links arrive as copies. */
+  linked: number;
   /** `OK`, `PARTIAL`, or why nothing was done. */
   code: ErrorCode;
   peer: PeerDetail;
@@ -289,6 +311,8 @@ export type OutputEvent =
   | PeerEvent
   | RefusedEvent
   | QuestionEvent
+  | RetryEvent
+  | VerifiedEvent
   | OfferEvent
   | ProgressEvent
   | EntryEvent

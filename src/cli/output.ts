@@ -15,6 +15,8 @@ const told = new WeakSet<LocalstreamError>();
 export interface OutputStyle {
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Results go to stderr too. */
+  readonly aside: boolean;
   /** For stdout. */
   readonly paint: Paint;
   /** For stderr. */
@@ -28,7 +30,7 @@ export class Output {
 
   constructor(screen: Screen, style: Partial<OutputStyle> = {}) {
     this.screen = screen;
-    this.style = { json: false, verbose: false, paint: PLAIN, errorPaint: PLAIN, ...style };
+    this.style = { json: false, verbose: false, aside: false, paint: PLAIN, errorPaint: PLAIN, ...style };
   }
 
   get json(): boolean {
@@ -40,10 +42,15 @@ export class Output {
     return new Output(this.screen, { ...this.style, ...style });
   }
 
+  /** The same with everything on stderr: stdout belongs to the bytes of a file. */
+  aside(): Output {
+    return this.with({ aside: true });
+  }
+
   /** A result: the event with `--json`, otherwise the text. Hostile text in it must have been escaped. */
   result(event: OutputEvent, text: string | (() => string)): void {
     if (this.json) this.event(event);
-    else this.screen.out(`${typeof text === 'string' ? text : text()}\n`);
+    else this.#out(`${typeof text === 'string' ? text : text()}\n`);
   }
 
   /** Something that a person should know: one line on stderr, or the event (a notice where there is none). */
@@ -59,7 +66,12 @@ export class Output {
 
   /** One event, with `--json` only. */
   event(event: OutputEvent): void {
-    if (this.json) this.screen.out(`${encodeEvent(event)}\n`);
+    if (this.json) this.#out(`${encodeEvent(event)}\n`);
+  }
+
+  #out(text: string): void {
+    if (this.style.aside) this.screen.err(text);
+    else this.screen.out(text);
   }
 
   /** An error: one line on stderr, and with `--json` the event besides. Told once, however often it is handed on. */

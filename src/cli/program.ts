@@ -148,8 +148,9 @@ function subcommandOf(
     .description(`${command.summary.charAt(0).toUpperCase()}${command.summary.slice(1)}.`)
     .allowExcessArguments(false)
     .helpOption('-h, --help', 'print this');
-  for (const [name, { required, summary }] of Object.entries(command.arguments)) {
-    sub.argument(required ? `<${name}>` : `[${name}]`, summary);
+  for (const [name, { kind, required, summary }] of Object.entries(command.arguments)) {
+    const dots = kind === 'rest' ? '...' : '';
+    sub.argument(required ? `<${name}${dots}>` : `[${name}]`, summary);
   }
   for (const [name, option] of Object.entries(command.options)) {
     const long = `--${kebabCase(name)}`;
@@ -207,7 +208,11 @@ function inputOf(
   named: Record<string, unknown>,
 ): Input<Arguments, Options> {
   const positional: Record<string, unknown> = {};
-  for (const [index, [name, { parse }]] of Object.entries(command.arguments).entries()) {
+  for (const [index, [name, { kind, parse }]] of Object.entries(command.arguments).entries()) {
+    if (kind === 'rest') {
+      positional[name] = words.slice(index).map(parse);
+      break;
+    }
     const word = words[index];
     positional[name] = word === undefined ? undefined : parse(word);
   }

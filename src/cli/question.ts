@@ -1,9 +1,10 @@
 /** Questions to the person at the terminal, one at a time. inquirer is loaded by the first. */
 import { CancelledError, errorOf } from '../errors.ts';
 import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
-import type { Asker } from './asker.ts';
+import type { Asker, ExistingAnswer } from './asker.ts';
 import type { Output } from './output.ts';
-import { offerEvent, offerText, peerText, questionEvent, questionLines } from './peer-text.ts';
+import { offerEvent, offerText, peerText, questionEvent, questionLines, shownName } from './peer-text.ts';
+import { plural } from './units.ts';
 
 /** Gives the terminal away for as long as `use` runs, so that two readers do not fight for the keys. */
 export type Borrow = <Result>(use: () => Promise<Result>) => Promise<Result>;
@@ -51,6 +52,7 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
         output.event(offerEvent(offer, null));
         return askOffer(offer, signal);
       }),
+    existing: (path, others, signal) => inTurn(signal, () => askExisting(path, others, signal)),
   };
 }
 
@@ -83,6 +85,31 @@ async function askOffer(offer: Offer, signal: AbortSignal): Promise<boolean> {
     prompt([{ type: 'confirm', name: 'answer', message, default: true }]),
   );
   return answer;
+}
+
+const POLICIES = [
+  { name: 'leave it', value: 'skip' },
+  { name: 'replace it', value: 'overwrite' },
+  { name: 'keep both, the new one under another name', value: 'rename' },
+] as const;
+
+async function askExisting(path: string, others: number, signal: AbortSignal): Promise<ExistingAnswer> {
+  const message = `${shownName(path)} is there and differs.`;
+  const { policy } = await prompting(signal, (prompt) =>
+    prompt([{ type: 'select', name: 'policy', message, choices: [...POLICIES], default: 'skip' as const }]),
+  );
+  if (others === 0) return { policy, all: false };
+  const { all } = await prompting(signal, (prompt) =>
+    prompt([
+      {
+        type: 'confirm',
+        name: 'all',
+        message: `The same for ${plural(others, 'other file')}?`,
+        default: false,
+      },
+    ]),
+  );
+  return { policy, all };
 }
 
 type Prompt = ReturnType<typeof import('inquirer').createPromptModule>;

@@ -13,7 +13,7 @@ const SHOWN_OUTCOMES = 20;
 
 export function receiptEvent(receipt: Receipt): ReceiptEvent {
   const { transferId, direction, files, bytes, bytesMoved, seconds, digest, failed, skipped, code } = receipt;
-  const { signature, signedBy } = receipt;
+  const { linked, signature, signedBy } = receipt;
   return {
     event: 'receipt',
     transferId,
@@ -25,6 +25,7 @@ export function receiptEvent(receipt: Receipt): ReceiptEvent {
     digest,
     failed,
     skipped,
+    linked,
     code,
     peer: peerDetail(receipt.peer),
     outcomes: receipt.outcomes.map(outcomeDetail),
@@ -64,7 +65,7 @@ function receiptText(receipt: Receipt, paint: Paint): string {
 
 /** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`. */
 export function receiptLine(receipt: Receipt): string {
-  const { direction, files, bytes, bytesMoved, seconds, failed, skipped } = receipt;
+  const { direction, files, bytes, bytesMoved, seconds, failed, skipped, linked } = receipt;
   const verb = direction === 'send' ? 'sent' : 'received';
   const preposition = direction === 'send' ? 'to' : 'from';
   const rate = seconds > 0 && bytesMoved > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
@@ -73,6 +74,7 @@ export function receiptLine(receipt: Receipt): string {
       `${formatBytes(bytes)} in ${formatDuration(seconds)}${rate}`,
   ];
   if (bytesMoved < bytes) parts.push(`${formatBytes(bytes - bytesMoved)} were there already`);
+  if (linked > 0) parts.push(`${plural(linked, 'hard link')} copied`);
   if (skipped > 0) parts.push(`${skipped} skipped`);
   if (failed > 0) parts.push(`${failed} failed`);
   return parts.join(', ');
@@ -83,7 +85,8 @@ function outcomeNote({ outcome, reason, savedAs, code }: FileOutcome): string {
   if (outcome === 'failed')
     parts.push(`failed: ${escapeText(reason ?? (code === undefined ? 'unknown' : meaningOf(code)))}`);
   else if (outcome === 'same') parts.push('was there already');
-  else if (outcome === 'skipped') parts.push('skipped');
+  else if (outcome === 'skipped')
+    parts.push(reason?.startsWith('would ') ? reason : `skipped: ${escapeText(reason || 'it is there')}`);
   if (savedAs !== undefined) parts.push(`saved as ${escapeText(savedAs)}`);
   return parts.join(', ');
 }
@@ -106,4 +109,4 @@ export function printReceipt(output: Output, receipt: Receipt): void {
 }
 
 /** Told where a target exists already. */
-const OVERWRITE_HINT = 'add --overwrite to replace it';
+const OVERWRITE_HINT = 'add --overwrite, --skip-existing, --rename or --update';

@@ -11,6 +11,7 @@ import { sendFile } from './commands/send-file.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
 import { accept, identity, reject, trust } from './commands/trust.ts';
+import { verify } from './commands/verify.ts';
 
 /** Every command that there is. */
 export const COMMANDS: readonly Command[] = [
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   put,
   sendFile,
   receiveFile,
+  verify,
   identity,
   trust,
   accept,

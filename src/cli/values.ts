@@ -47,6 +47,33 @@ export function parseChunk(typed: string): number {
   );
 }
 
+/** A rate such as `20MB/s`, `500k` or `2.5 MiB/s`, in bytes a second. */
+export function parseRate(typed: string): number {
+  const [, digits = '', prefix = '', binary] =
+    /^(\d{1,9}(?:\.\d{1,3})?) ?([kmg]?)(i?)b?(?:\/s)?$/i.exec(typed) ?? [];
+  const power = ['', 'k', 'm', 'g'].indexOf(prefix.toLowerCase());
+  const rate = Math.round(Number(digits) * (binary ? 1024 : 1000) ** power);
+  if (digits !== '' && rate >= 1000) return rate;
+  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not a rate`, {
+    hint: 'write 20MB/s or 500k, 1k at least',
+  });
+}
+
+/** A time such as `30s`, `5m` or `0`, in milliseconds. */
+export function parseDuration(typed: string): number {
+  const [, digits, unit = 's'] = /^(\d{1,9})(ms|s|m|h)?$/i.exec(typed) ?? [];
+  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit.toLowerCase()];
+  if (digits !== undefined && factor !== undefined) return Number(digits) * factor;
+  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not a time`, { hint: 'write 30s, 5m or 0' });
+}
+
+const MOST_LANES = 16;
+
+/** TCP connections that carry the bytes of one transfer. */
+export function parseLanes(typed: string): number {
+  return whole(typed, 'a number of lanes', 1, MOST_LANES);
+}
+
 function whole(typed: string, what: string, least: number, most: number): number {
   const number = /^\d{1,16}$/.test(typed) ? Number(typed) : Number.NaN;
   if (number >= least && number <= most) return number;

@@ -199,6 +199,8 @@ interface LiveEntry<Folder> {
   basis: Basis | undefined;
   /** Bytes that are set aside for it on the disk and not written yet. */
   reserved: number;
+  /** Its bytes: as announced, for a stream as it turned out. */
+  size: number;
 }
 
 interface LiveBatch<Folder> {
@@ -408,6 +410,7 @@ export class Receiver<Folder> {
       digest: undefined,
       basis: undefined,
       reserved: 0,
+      size: Math.max(0, entry.size),
     };
     batch.entries[index] = live;
     live.branch.pending += 1;
@@ -556,6 +559,7 @@ export class Receiver<Folder> {
       digest: undefined,
       basis: undefined,
       reserved: 0,
+      size: Math.max(0, entry.size),
     };
     batch.entries[index] = live;
     branch.pending += 1;
@@ -1033,6 +1037,7 @@ export class Receiver<Folder> {
     const file = this.#openFor(header);
     if (!file) return;
     const { live } = file;
+    live.size = size;
     if (live.entry.size >= 0 && size !== live.entry.size)
       throw errorOf('BAD_MESSAGE', 'a file ends elsewhere than announced');
     this.#checkGap(file, size);
@@ -1177,7 +1182,7 @@ export class Receiver<Folder> {
     batch.results.push(result);
     batch.resultBytes += result.length;
     if (entry.kind !== ENTRY.leave)
-      batch.rows.push(settledRow(live.path, entry, outcome, flag, digest, note));
+      batch.rows.push(settledRow(live.path, entry, live.size, outcome, flag, digest, note));
     batch.open -= 1;
     if (batch.open === 0) {
       this.#batches.delete(batch.number);
@@ -1275,6 +1280,7 @@ function decodeReason(bytes: Uint8Array): string {
 function settledRow(
   path: string,
   entry: ManifestEntry,
+  bytes: number,
   outcome: OutcomeCode,
   flag: FlagName,
   digest: Buffer,
@@ -1284,7 +1290,7 @@ function settledRow(
   // By size and time alone nobody knows the digest.
   const there = entry.kind === ENTRY.file && sound && !digest.equals(NO_DIGEST);
   const kind: EntryKind = entry.kind;
-  const size = entry.kind === ENTRY.file ? Math.max(0, entry.size) : 0;
+  const size = entry.kind === ENTRY.file ? bytes : 0;
   return {
     path,
     kind,

@@ -98,6 +98,8 @@ interface LiveEntry<Reference> {
   pieces: Buffer[] | undefined;
   piecesBytes: number;
   failure: { readonly flag: FlagName; readonly reason: string } | undefined;
+  /** Bytes of a stream, known at its end. */
+  streamed: number | undefined;
 }
 
 interface LiveBatch<Reference> {
@@ -252,6 +254,7 @@ export class Sender<Reference> {
         pieces: undefined,
         piecesBytes: 0,
         failure: undefined,
+        streamed: undefined,
       });
       if (source.entry.kind === ENTRY.file) {
         counters.filesTotal += 1;
@@ -376,7 +379,7 @@ export class Sender<Reference> {
         path: live.source.path,
         kind,
         outcome: result.outcome,
-        size: kind === ENTRY.file ? Math.max(0, size) : 0,
+        size: kind === ENTRY.file ? (live.streamed ?? Math.max(0, size)) : 0,
         digest:
           kind === ENTRY.file && !failed && !isZero(result.digest)
             ? result.digest.toString('hex')
@@ -700,6 +703,7 @@ export class Sender<Reference> {
     }
     live.digest = digest;
     live.state = 'sent';
+    if (live.source.entry.size < 0) live.streamed = file.position;
     this.#unanswered -= 1;
     const { number } = live.batch;
     return this.#write(slot, FRAME.end, encodeEnd(file.position, digest), number, live.index);

@@ -1,12 +1,13 @@
 /** Where what arrives goes: the rules by which the spelling of a target decides, for local targets and for shares. */
-import { lstatSync, statSync } from 'node:fs';
+import * as fs from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
-import { checkName, fsPath, type SafePath } from './name.ts';
+import { checkName, decodeName, fsPath, type SafePath } from './name.ts';
 import { STREAM_PATH } from './source.ts';
+import { attempt } from './system-error.ts';
 import type { TargetPlace } from './target.ts';
 
 /** What every place has beside its folder. */
@@ -43,20 +44,18 @@ export function localPlace(
 ): TargetPlace {
   if (target === STREAM_PATH) return streamPlace(roots, options);
   const spelled = target === '' ? '.' : target;
-  const stat = statSync(fsPath(spelled), { throwIfNoEntry: false });
+  const stat = statOf(spelled);
   const inside = goesInside(roots, endsInside(spelled), stat?.isDirectory() ?? false);
-  const path = resolve(spelled);
+  // A link of the user's own that leads to a folder is that folder; one that leads to a file, or nowhere, is replaced.
+  const path = stat?.isDirectory() ? realPath(spelled) : resolve(spelled);
   if (inside) {
     requireFolder(stat, spelled);
     return { ...options, stream: false, folder: path, below: [], names: ownNames(roots) };
   }
   const parent = dirname(path);
-  requireFolder(statSync(fsPath(parent), { throwIfNoEntry: false }), parent);
+  requireFolder(statOf(parent), parent);
   if (stat && !stat.isDirectory() && roots[0]?.type === 'folder')
     throw errorOf('NOT_A_FOLDER', `'${escapeText(spelled)}' is not a folder`);
-  // A dangling link has no stat, and is replaced itself, never written through.
-  if (!stat && lstatSync(fsPath(path), { throwIfNoEntry: false })?.isDirectory())
-    throw errorOf('IS_A_FOLDER', `'${escapeText(spelled)}' is a folder`);
   return {
     ...options,
     stream: false,
@@ -70,6 +69,14 @@ function streamPlace(roots: readonly OfferedRoot[], options: PlaceOptions): Targ
   if (roots.length !== 1 || roots[0]?.type !== 'file')
     throw errorOf('NOT_SUPPORTED', 'only one file can go to standard output', { hint: 'name a folder' });
   return { ...options, stream: true, folder: '.', below: [], names: ownNames(roots) };
+}
+
+function statOf(path: string): fs.Stats | undefined {
+  return attempt('open', path, () => fs.statSync(fsPath(path), { throwIfNoEntry: false }));
+}
+
+function realPath(path: string): string {
+  return attempt('open', path, () => decodeName(fs.realpathSync.native(fsPath(path), { encoding: 'buffer' })));
 }
 
 function requireFolder(stat: { isDirectory(): boolean } | undefined, path: string): void {

@@ -22,6 +22,7 @@ const NAMES = [
   'serve',
   'identity',
   'trust',
+  'verify',
   'accept',
   'reject',
   'help',

@@ -54,7 +54,7 @@ test('identity, help and version need no server', async () => {
 
 test('wrong usage ends with 2 and says what would be right', async () => {
   failed(await run(['gett'], here), 2, /did you mean get\?/);
-  failed(await run(['get'], here), 2, /missing required argument 'remote'; see "help get"/);
+  failed(await run(['get'], here), 2, /missing required argument 'paths'; see "help get"/);
   failed(await run(['get', 'a.txt'], here), 2, /names no peer; write PEER:\/SHARE\/PATH/);
   failed(await run(['put', 'a.txt'], here), 2, /no peer is named/);
   failed(await run(['list_dir'], here), 2, /no peer is named/);

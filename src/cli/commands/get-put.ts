@@ -1,116 +1,143 @@
-/** get, put: files from and to the shares of a server. */
+/** get, put: files and folders from and to the shares of a server. */
 import { stat } from 'node:fs/promises';
 import { errorOf, systemCode } from '../../errors.ts';
 import type { Session } from '../../index.ts';
 import { fsPath } from '../../transfer/name.ts';
-import { defineCommand, flag, option, optional, required } from '../command.ts';
+import { STREAM_PATH } from '../../transfer/source.ts';
+import { defineCommand, option, several } from '../command.ts';
 import { transferOptions } from '../context.ts';
+import {
+  EXISTING_NOTE,
+  moveAndAsk,
+  moveOptions,
+  RECEIVE_OPTIONS,
+  SOURCE_OPTIONS,
+  TARGET_OPTIONS,
+  TREE_NOTE,
+} from '../move.ts';
+import { expandLocal, expandRemote, splitOperands } from '../operands.ts';
 import { looksRemote, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
-import { printReceipt } from '../receipt-text.ts';
 import { UNITS_NOTE } from '../units.ts';
-import { CHUNK_SUMMARY, parseChunk, path } from '../values.ts';
-import { placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
+import { path } from '../values.ts';
+import { type Place, placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
 
 const TARGET_NOTE =
-  'A file goes into a target that is a folder or ends in "/"; otherwise the target is its name. An existing target is ' +
-  'left alone and the status is 5, unless --overwrite is given.';
+  'A file goes into a target that is a folder or ends in "/"; otherwise the target is its name.';
 const LOCAL_NOTE =
   'The local side is never taken for a peer, whatever it holds: put a:b nas:/in/ sends the file a:b.';
-
-/** How files are moved. */
-export const MOVE_OPTIONS = {
-  overwrite: flag('replace targets that exist'),
-  chunk: option('BYTES', CHUNK_SUMMARY, parseChunk),
-} as const;
-
-/** The same for the library. */
-export function moveOptions({
-  overwrite,
-  chunk,
-}: {
-  readonly overwrite: boolean;
-  readonly chunk: number | undefined;
-}) {
-  return {
-    ...(overwrite ? { existing: 'overwrite' as const } : {}),
-    ...(chunk === undefined ? {} : { chunk }),
-  };
-}
 
 export const get = defineCommand({
   name: 'get',
   aliases: [],
   group: 'move',
   scope: 'both',
-  summary: 'fetch a file from a server',
-  notes: [TARGET_NOTE, LOCAL_NOTE, TRUST_NOTE, UNITS_NOTE],
+  summary: 'fetch files and folders from a server',
+  notes: [TARGET_NOTE, TREE_NOTE, EXISTING_NOTE, LOCAL_NOTE, TRUST_NOTE, UNITS_NOTE],
   arguments: {
-    remote: required('/SHARE/PATH or PEER:/SHARE/PATH', path, 'remote'),
-    local: optional('where it goes; this folder unless given', path, 'path'),
+    paths: several(
+      'what is fetched, /SHARE/PATH or PEER:/SHARE/PATH, patterns too; of several the last is the local target',
+      path,
+      'remote',
+    ),
   },
-  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...MOVE_OPTIONS, ...REACH_OPTIONS },
+  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...RECEIVE_OPTIONS, ...REACH_OPTIONS },
   examples: [
     { line: 'get nas:/docs/a.pdf .', does: 'fetches a file into this folder' },
-    { line: 'get /docs/a.pdf b.pdf --from nas', does: 'fetches it under another name' },
+    { line: 'get nas:/docs ./', does: 'fetches a folder into this one' },
+    { line: 'get /docs/a.pdf b.pdf --from nas', does: 'fetches a file under another name' },
   ],
-  run: async (context, { arguments: { remote, local }, options }) => {
-    const place = placeOf(context, remote, options.from);
-    await withSession(context, place.peer, options, async (session) => {
-      using progress = context.progress();
-      const receipt = await session.get([place.path], local ?? '.', {
-        ...transferOptions(context, progress),
-        ...moveOptions(options),
+  run: async (context, { arguments: { paths }, options }) => {
+    const { sources, target = '.' } = splitOperands(paths);
+    const places = sources.map((source) => placeOf(context, source, options.from));
+    const peer = onePeer(places);
+    // The receipt would stand among the bytes.
+    const output = target === STREAM_PATH ? context.output.aside() : context.output;
+    await withSession(context, peer, options, async (session) => {
+      const remote = await expandRemote(
+        session,
+        places.map((place) => place.path),
+        context.signal,
+      );
+      await moveAndAsk({ ...context, output }, options, async (again) => {
+        using progress = context.progress();
+        return await session.get(remote, target, {
+          ...transferOptions(context, progress),
+          ...moveOptions(options),
+          ...again,
+        });
       });
-      progress[Symbol.dispose]();
-      printReceipt(context.output, receipt);
     });
   },
 });
+
+/** All sources of one command are on one server. */
+function onePeer(places: readonly Place[]): Place['peer'] {
+  const [first] = places;
+  const same = (peer: Place['peer']) =>
+    peer?.host === first?.peer?.host && peer?.port === first?.peer?.port && peer?.user === first?.peer?.user;
+  if (places.every(({ peer }) => same(peer))) return first?.peer;
+  throw errorOf('USAGE', 'the sources are on different servers', { hint: 'write one get for each server' });
+}
 
 export const put = defineCommand({
   name: 'put',
   aliases: [],
   group: 'move',
   scope: 'both',
-  summary: 'send a file to a share of a server',
+  summary: 'send files and folders to a share of a server',
   notes: [
     TARGET_NOTE,
-    'Without a target it goes to the one share that takes files, where there is only one.',
+    TREE_NOTE,
+    EXISTING_NOTE,
+    'Without a target it goes to the one share that takes files, where there is only one. A source of - is standard input.',
     LOCAL_NOTE,
     TRUST_NOTE,
     UNITS_NOTE,
   ],
   arguments: {
-    local: required('what is sent', path, 'path'),
-    remote: optional('/SHARE/PATH or PEER:/SHARE/PATH', path, 'remote'),
+    paths: several(
+      'what is sent, patterns too; of several the last is /SHARE/PATH or PEER:/SHARE/PATH',
+      path,
+      'path',
+    ),
   },
-  options: { to: option('PEER', 'the server', parsePeer, 'peer'), ...MOVE_OPTIONS, ...REACH_OPTIONS },
+  options: {
+    to: option('PEER', 'the server', parsePeer, 'peer'),
+    ...SOURCE_OPTIONS,
+    ...TARGET_OPTIONS,
+    ...REACH_OPTIONS,
+  },
   examples: [
     { line: 'put a.pdf nas:/docs/', does: 'sends a file into a folder' },
-    { line: 'put a.pdf /docs/b.pdf --to nas', does: 'sends it under another name' },
+    { line: 'put photos nas:/backup/', does: 'sends a folder, or what has changed in it since' },
+    { line: 'put a.pdf /docs/b.pdf --to nas', does: 'sends a file under another name' },
   ],
-  run: async (context, { arguments: { local, remote }, options }) => {
+  run: async (context, { arguments: { paths }, options }) => {
+    const { sources, target: remote } = splitOperands(paths);
     if (context.shell === undefined && remote === undefined && options.to === undefined) {
       throw errorOf('USAGE', 'no peer is named', { hint: 'write put LOCAL PEER:/SHARE/, or add --to PEER' });
     }
     const place = placeOf(context, remote, options.to);
-    await checkSource(local);
+    const local = await expandLocal(sources);
+    for (const source of local) await checkSource(source);
     await withSession(context, place.peer, options, async (session) => {
       const target = place.path === '/' ? await onlyWritableShare(session, context.signal) : place.path;
-      using progress = context.progress();
-      const receipt = await session.put([local], target, {
-        ...transferOptions(context, progress),
-        ...moveOptions(options),
+      await moveAndAsk(context, options, async (again) => {
+        using progress = context.progress();
+        return await session.put(local, target, {
+          ...transferOptions(context, progress),
+          ...moveOptions(options),
+          ...again,
+        });
       });
-      progress[Symbol.dispose]();
-      printReceipt(context.output, receipt);
     });
   },
 });
 
 /** A source that is not there is told before a connection is made, and a swapped pair of arguments as what it is. */
 async function checkSource(local: string): Promise<void> {
+  if (local === STREAM_PATH) return;
   try {
     await stat(fsPath(local));
   } catch (error) {

@@ -3,12 +3,12 @@ import { errorOf } from '../../errors.ts';
 import type { Offer } from '../../index.ts';
 import { defineCommand, option, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
+import { EXISTING_NOTE, moveOptions, RECEIVE_OPTIONS, TREE_NOTE } from '../move.ts';
 import { parsePeer } from '../peer-address.ts';
 import { offerEvent, offerText, peerText } from '../peer-text.ts';
 import { printReceipt } from '../receipt-text.ts';
 import { UNITS_NOTE } from '../units.ts';
 import { path } from '../values.ts';
-import { MOVE_OPTIONS, moveOptions } from './get-put.ts';
 import { REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
 
 export const receiveFile = defineCommand({
@@ -18,15 +18,16 @@ export const receiveFile = defineCommand({
   scope: 'both',
   summary: 'take the offer that is pending, or wait for the next',
   notes: [
-    'A PATH that is a folder or ends in "/" keeps the name of what is offered; otherwise PATH is the name. An existing ' +
-      'target is left alone and the status is 5, unless --overwrite is given.',
+    'A file keeps its name in a PATH that is a folder or ends in "/"; otherwise PATH is the name.',
+    TREE_NOTE,
+    EXISTING_NOTE,
     'An offer that was not shown before is asked about; where nobody can be asked it is refused, unless --yes is ' +
       'given. Under --yes nothing hidden, such as .bashrc, is written into the home folder.',
     TRUST_NOTE,
     UNITS_NOTE,
   ],
   arguments: { path: required('where it goes', path, 'path') },
-  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...MOVE_OPTIONS, ...REACH_OPTIONS },
+  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...RECEIVE_OPTIONS, ...REACH_OPTIONS },
   examples: [
     {
       line: 'receive_file ~/in/ --from nas --yes',

@@ -1,16 +1,19 @@
-/** send_file: offers a file to the peers of a listener. */
+/** send_file: offers files and folders to the peers of a listener. */
+import { existsSync } from 'node:fs';
 import { errorOf, type LocalstreamError } from '../../errors.ts';
-import type { Listener, PeerInfo, Receipt } from '../../index.ts';
+import type { Listener, PeerInfo } from '../../index.ts';
+import { fsPath } from '../../transfer/name.ts';
 import { sendUnannounced } from '../announce.ts';
-import { defineCommand, flag, option, optional, required } from '../command.ts';
+import { defineCommand, flag, option, required, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
+import { type MoveInput, moveOptions, SOURCE_OPTIONS } from '../move.ts';
+import { expandLocal } from '../operands.ts';
 import { formatPeer, parseBindHost, parsePort, plainAddress } from '../peer-address.ts';
 import { peerName, peerText, shownName } from '../peer-text.ts';
-import type { ProgressReporter } from '../progress-meters.ts';
 import { printReceipt } from '../receipt-text.ts';
 import { plural, UNITS_NOTE } from '../units.ts';
-import { CHUNK_SUMMARY, parseChunk, path, text } from '../values.ts';
+import { parseChunk, parseMax, path, text } from '../values.ts';
 import { findListener } from './del-connection.ts';
 import { DOOR_NOTE, openListener } from './serving.ts';
 
@@ -22,7 +25,7 @@ export const sendFile = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
-  summary: 'offer a file to the peers of a listener',
+  summary: 'offer files and folders to the peers of a listener',
   notes: [
     'In the shell every peer that is connected on the listener gets the offer. Outside, the command opens the listener, ' +
       'waits for a peer, sends, prints the receipt and ends.',
@@ -31,38 +34,57 @@ export const sendFile = defineCommand({
   ],
   arguments: {
     port: required('the port of the listener', parsePort, 'port'),
-    path: required('what is sent', path, 'path'),
-    chunk: optional(CHUNK_SUMMARY, parseChunk),
+    paths: several(
+      'what is sent, patterns too; a last word of digits that names no file is CHUNK',
+      path,
+      'path',
+    ),
   },
   options: {
     to: option('PEER', 'only this peer: its name, address or fingerprint', text, 'peer'),
     host: option('H', 'the address of the listener; all unless given', parseBindHost),
-    chunk: option('BYTES', 'the same as CHUNK', parseChunk),
+    peers: option('N', 'outside the shell: wait for so many peers and send to all of them', parseMax),
+    ...SOURCE_OPTIONS,
     open: flag('outside the shell: let unknown keys in without a question'),
   },
   examples: [
     { line: 'send_file 7353 report.pdf', does: 'offers a file to everybody on that listener' },
     { line: 'send_file 7353 report.pdf 64K --to alice', does: 'sends it to one peer in small frames' },
   ],
-  run: async (context, { arguments: { port, path: source, chunk: positional }, options }) => {
-    const { to, host, open } = options;
-    if (positional !== undefined && options.chunk !== undefined && positional !== options.chunk) {
-      throw errorOf('USAGE', `two chunk sizes are given, ${positional} and ${options.chunk}`, {
-        hint: 'write CHUNK or --chunk, not both',
-      });
-    }
-    const chunk = positional ?? options.chunk;
+  run: async (context, { arguments: { port, paths }, options }) => {
+    const { to, host, open, peers } = options;
+    const { sources, chunk } = chunkOf(paths, options.chunk);
+    const local = await expandLocal(sources);
+    const send = { ...options, chunk };
     if (context.shell !== undefined) {
       const listener = findListener(context.workspace, { host, port });
-      await sendTo(context, listener, peersFor(listener, to), source, chunk);
+      await sendTo(context, listener, peersFor(listener, to), local, send);
       return;
     }
-    const max = to === undefined ? 1 : PEERS_WHILE_WAITING;
+    const wanted = peers ?? 1;
+    const max = to === undefined ? wanted : Math.max(wanted, PEERS_WHILE_WAITING);
     await using listener = await openListener(context, { port, host, max, open });
-    const peer = await nextPeer(listener, to, context.signal);
-    await sendTo(context, listener, [peer], source, chunk);
+    const here = await nextPeers(listener, to, wanted, context.signal);
+    await sendTo(context, listener, here, local, send);
   },
 });
+
+/** CHUNK is the third word when there are exactly three, it is all digits and no such file exists; or `--chunk`. */
+function chunkOf(
+  words: readonly string[],
+  given: number | undefined,
+): { readonly sources: readonly string[]; readonly chunk: number | undefined } {
+  const [first, last] = words;
+  if (words.length !== 2 || first === undefined || last === undefined)
+    return { sources: words, chunk: given };
+  if (!/^\d+[km]?$/i.test(last) || existsSync(fsPath(last))) return { sources: words, chunk: given };
+  const chunk = parseChunk(last);
+  if (given !== undefined && given !== chunk)
+    throw errorOf('USAGE', `two chunk sizes are given, ${chunk} and ${given}`, {
+      hint: 'write CHUNK or --chunk, not both',
+    });
+  return { sources: [first], chunk };
+}
 
 /** Whether a peer is the one that a person named. */
 function isPeer(peer: PeerInfo, wanted: string): boolean {
@@ -84,15 +106,21 @@ function peersFor(listener: Listener, to: string | undefined): readonly PeerInfo
   );
 }
 
-async function nextPeer(listener: Listener, to: string | undefined, signal: AbortSignal): Promise<PeerInfo> {
+/** The first so many peers that fit. */
+async function nextPeers(
+  listener: Listener,
+  to: string | undefined,
+  count: number,
+  signal: AbortSignal,
+): Promise<readonly PeerInfo[]> {
   signal.throwIfAborted();
-  const fits = (peer: PeerInfo) => to === undefined || isPeer(peer, to);
-  return await new Promise<PeerInfo>((resolve, reject) => {
-    listener.on('peer', (peer) => {
-      if (fits(peer)) resolve(peer);
-    });
-    const present = listener.peers.find(fits);
-    if (present !== undefined) resolve(present);
+  return await new Promise<readonly PeerInfo[]>((resolve, reject) => {
+    const look = () => {
+      const fitting = listener.peers.filter((peer) => to === undefined || isPeer(peer, to));
+      if (fitting.length >= count) resolve(fitting.slice(0, count));
+    };
+    listener.on('peer', look);
+    look();
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 }
@@ -101,44 +129,34 @@ async function sendTo(
   context: Context,
   listener: Listener,
   peers: readonly PeerInfo[],
-  source: string,
-  chunk: number | undefined,
+  sources: readonly string[],
+  options: MoveInput,
 ): Promise<void> {
   const failures: LocalstreamError[] = [];
   using progress = context.progress();
-  await Promise.all(
-    peers.map(async (peer) => {
-      try {
-        const receipt = await sendOne(context, progress, listener, peer, source, chunk);
-        // With one peer the bar has done its work; with several the others go on below the receipt.
-        if (peers.length === 1) progress[Symbol.dispose]();
-        printReceipt(context.output, receipt);
-      } catch (error) {
-        const failure = toLocalstreamError(error);
-        failures.push(failure);
-        if (peers.length > 1) context.output.note(`${peerName(peer)}: ${failure.message}`);
-      }
-    }),
+  const results = await sendUnannounced(
+    listener,
+    peers.map(({ id }) => id),
+    sources,
+    { ...transferOptions(context, progress), ...moveOptions(options) },
   );
+  progress[Symbol.dispose]();
+  for (const [index, result] of results.entries()) {
+    try {
+      if (result.status === 'rejected') throw result.reason;
+      printReceipt(context.output, result.value);
+    } catch (error) {
+      const failure = toLocalstreamError(error);
+      failures.push(failure);
+      const peer = peers[index];
+      if (peers.length > 1 && peer) context.output.note(`${peerName(peer)}: ${failure.message}`);
+    }
+  }
   const [first] = failures;
   if (first === undefined) return;
   if (peers.length === 1 || context.signal.aborted) throw first;
   if (failures.length === peers.length && failures.every(({ code }) => code === first.code)) throw first;
   throw errorOf('PARTIAL', `sent to ${peers.length - failures.length} of ${plural(peers.length, 'peer')}`, {
     cause: first,
-  });
-}
-
-function sendOne(
-  context: Context,
-  progress: ProgressReporter,
-  listener: Listener,
-  peer: PeerInfo,
-  source: string,
-  chunk: number | undefined,
-): Promise<Receipt> {
-  return sendUnannounced(listener, peer.id, [source], {
-    ...transferOptions(context, progress),
-    ...(chunk === undefined ? {} : { chunk }),
   });
 }

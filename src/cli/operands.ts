@@ -1,0 +1,72 @@
+/** Sources and target among the words of get and put, and the patterns among the sources. */
+import { existsSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import { matchesGlob } from 'node:path';
+import { errorOf } from '../errors.ts';
+import type { Session } from '../index.ts';
+import { fsPath } from '../transfer/name.ts';
+import { shownName } from './peer-text.ts';
+
+/** As in cp: with two or more, the last is the target. */
+export function splitOperands(words: readonly string[]): {
+  readonly sources: readonly string[];
+  readonly target: string | undefined;
+} {
+  if (words.length < 2) return { sources: words, target: undefined };
+  return { sources: words.slice(0, -1), target: words.at(-1) };
+}
+
+const PATTERN = /[*?[{]/;
+
+/** Local sources with their patterns replaced by what matches: in the shell there is no other shell that would do it. */
+export async function expandLocal(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    // A file that is really called so is meant.
+    if (!PATTERN.test(path) || existsSync(fsPath(path))) {
+      found.push(path);
+      continue;
+    }
+    const matches: string[] = [];
+    for await (const match of glob(path)) matches.push(match);
+    if (matches.length === 0)
+      throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
+    found.push(...matches.toSorted());
+  }
+  return found;
+}
+
+/** The same for paths on a server: patterns may stand in the last component. */
+export async function expandRemote(
+  session: Session,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    const slash = path.replace(/\/+$/, '').lastIndexOf('/');
+    const [folder, pattern] = [path.slice(0, slash + 1), path.slice(slash + 1).replace(/\/+$/, '')];
+    if (!PATTERN.test(path)) {
+      found.push(path);
+      continue;
+    }
+    if (PATTERN.test(folder))
+      throw errorOf('NOT_SUPPORTED', `a pattern can only stand for the last name in ${shownName(path)}`, {
+        hint: 'get the folder and use --include and --exclude',
+      });
+    const matches: string[] = [];
+    for await (const { name } of session.list(folder, { signal })) {
+      if (name === pattern || (!hidden(name, pattern) && matchesGlob(name, pattern)))
+        matches.push(`${folder}${name}`);
+    }
+    if (matches.length === 0)
+      throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
+    found.push(...matches.toSorted());
+  }
+  return found;
+}
+
+/** As shells have it, a star stands for no leading dot. */
+function hidden(name: string, pattern: string): boolean {
+  return name.startsWith('.') && !pattern.startsWith('.');
+}
