@@ -4,13 +4,16 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What is timed: one big file each way, many small ones, one tiny file from a cold start, and saying the version. */
-export const TASKS = ['get', 'put', 'small', 'start', 'version'] as const;
+/**
+ * What is timed: one big file each way, a tree of many small ones, a tree of files of all sizes, the first tree once more
+ * when it is there already, one tiny file from a cold start, and saying the version.
+ */
+export const TASKS = ['get', 'put', 'tree', 'mixed', 'again', 'start', 'version'] as const;
 export type Task = (typeof TASKS)[number];
 
 /** The folders of a benchmark, all in memory. */
 export interface Workplace {
-  /** Served read-only: `big`, `tiny` and the folder `tree`. */
+  /** Served read-only: `big`, `tiny` and the folders `tree` and `mixed`. */
   readonly shared: string;
   /** Served for writing: where `put` goes. */
   readonly inbox: string;

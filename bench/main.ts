@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -16,12 +16,22 @@ import { localstream } from './contestants/localstream.ts';
 import { nginx } from './contestants/nginx.ts';
 import { node } from './contestants/node.ts';
 import { rsync } from './contestants/rsync.ts';
-import { scp } from './contestants/scp.ts';
-import { bytesOf, clear, makeWorkplace, verify } from './material.ts';
+import { rsyncChecksumOverSsh, rsyncOverSsh, scp, tarOverSsh } from './contestants/ssh.ts';
+import { type Amounts, bytesOf, makeWorkplace, prepare, verify } from './material.ts';
 import { endedChildrenCpuSeconds, treeCpuSeconds, treePeakBytes } from './process-usage.ts';
 import { type Sample, type Series, table } from './results.ts';
 
-const CONTESTANTS: readonly Contestant[] = [localstream, scp, nginx, rsync, cp, node];
+const CONTESTANTS: readonly Contestant[] = [
+  localstream,
+  scp,
+  tarOverSsh,
+  rsyncOverSsh,
+  rsyncChecksumOverSsh,
+  nginx,
+  rsync,
+  cp,
+  node,
+];
 const SAMPLING_MILLISECONDS = 200;
 
 const USAGE = `usage: npm run bench -- [options]
@@ -55,8 +65,8 @@ if (options.help) console.log(USAGE);
 else await main();
 
 async function main(): Promise<void> {
-  const size = parseSize(options.size);
-  const [files, runs] = [Number(options.files), Number(options.runs)];
+  const amounts = { size: parseSize(options.size), files: Number(options.files) };
+  const runs = Number(options.runs);
   const tasks = TASKS.filter((task) => options.only.split(',').includes(task));
   const names = options.programs.split(',');
   const wanted = CONTESTANTS.filter((contestant) => names.some((name) => contestant.name.includes(name)));
@@ -66,7 +76,7 @@ async function main(): Promise<void> {
     console.log(`${name} is left out: not installed (--install, or install ${packages.join(' ')})`);
   }
 
-  const workplace = makeWorkplace(options.folder, size, tasks.includes('small') ? files : 1);
+  const workplace = makeWorkplace(options.folder, amounts, tasks);
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rmSync(workplace.root, { recursive: true, force: true }));
   process.once('SIGINT', () => {
@@ -84,7 +94,7 @@ async function main(): Promise<void> {
 
   const all: Series[] = [];
   for (const task of tasks) {
-    const bytes = bytesOf(task, size, files);
+    const bytes = bytesOf(task, amounts);
     const entries = [...running].flatMap(([{ name }, contestant]) => {
       const command = contestant.command(task);
       const series: Series = { task, name, bytes, samples: [] };
@@ -105,7 +115,7 @@ async function main(): Promise<void> {
     }
   }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  report(all, size, files, runs);
+  report(all, amounts, runs);
 }
 
 /** One run: the time that the client takes from start to end, and what both ends used. */
@@ -115,7 +125,7 @@ async function timed(
   { serverPid, environment }: Running,
   workplace: Workplace,
 ): Promise<Sample> {
-  clear(workplace);
+  prepare(task, workplace);
   const serverCpu = (): number => (serverPid === undefined ? 0 : treeCpuSeconds(serverPid));
   const cpuBefore = endedChildrenCpuSeconds() + serverCpu();
   let clientPeakBytes = 0;
@@ -150,12 +160,20 @@ async function timed(
   return { seconds, cpuSeconds, clientPeakBytes, serverPeakBytes };
 }
 
-function report(all: readonly Series[], size: number, files: number, runs: number): void {
+function report(all: readonly Series[], amounts: Amounts, runs: number): void {
   console.log(table(all));
   const machine = { node: process.version, cores: cpus().length, model: cpus()[0]?.model };
   mkdirSync(dirname(options.out), { recursive: true });
-  writeFileSync(options.out, `${JSON.stringify({ machine, size, files, runs, series: all }, null, 2)}\n`);
-  console.log(`\nwritten to ${options.out}`);
+  writeFileSync(
+    options.out,
+    `${JSON.stringify({ machine, ...amounts, runs, load: loadavg(), series: all }, null, 2)}\n`,
+  );
+  console.log(
+    `\nload average at the end: ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}`,
+  );
+  console.log(`written to ${options.out}`);
 }
 
 function parseSize(text: string): number {

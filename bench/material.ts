@@ -17,11 +17,25 @@ import type { Task, Workplace } from './contestant.ts';
 const MEBIBYTE = 1024 * 1024;
 const SMALL_BYTES = 4096;
 
-/** Makes the folders of a benchmark below `parent`, with a big file of `size` bytes and `count` small ones of 4 KiB. */
+/** Files of the mixed tree, 1 KiB to 4 MiB: few are large, and they have most of the 533 MB. */
+const MIXED_SIZES = Array.from({ length: 1000 }, (_, index) =>
+  Math.round(1024 * 4096 ** ((index / 999) ** 0.94)),
+);
+const MIXED_BYTES = MIXED_SIZES.reduce((sum, size) => sum + size, 0);
+
+/** What the files of a benchmark measure. */
+export interface Amounts {
+  /** Bytes of the big file. */
+  readonly size: number;
+  /** Small files of 4 KiB in the tree. */
+  readonly files: number;
+}
+
+/** Makes the folders of a benchmark below `parent`, and in them what the tasks need. */
 export function makeWorkplace(
   parent: string,
-  size: number,
-  count: number,
+  { size, files }: Amounts,
+  tasks: readonly Task[],
 ): Workplace & { readonly root: string } {
   const root = mkdtempSync(join(parent, 'localstream-bench-'));
   const folder = (name: string): string => {
@@ -36,15 +50,22 @@ export function makeWorkplace(
     scratch: folder('scratch'),
   };
   const { shared } = workplace;
-  fill(join(shared, 'big'), size);
+  const needed = (...some: Task[]): boolean => some.some((task) => tasks.includes(task));
+  if (needed('get', 'put')) fill(join(shared, 'big'), size);
   fill(join(shared, 'tiny'), 1024);
-  const perFolder = 100;
-  for (let index = 0; index < count; index += 1) {
-    const branch = join(shared, 'tree', `${Math.floor(index / perFolder)}`);
-    if (index % perFolder === 0) mkdirSync(branch, { recursive: true });
-    writeFileSync(join(branch, `${index}`), randomFillSync(Buffer.alloc(SMALL_BYTES)));
-  }
+  if (needed('tree', 'again')) fillTree(join(shared, 'tree'), Array(files).fill(SMALL_BYTES));
+  if (needed('mixed')) fillTree(join(shared, 'mixed'), MIXED_SIZES);
   return workplace;
+}
+
+/** Files in folders of a hundred. */
+function fillTree(root: string, sizes: readonly number[]): void {
+  const perFolder = 100;
+  for (const [index, size] of sizes.entries()) {
+    const branch = join(root, `${Math.floor(index / perFolder)}`);
+    if (index % perFolder === 0) mkdirSync(branch, { recursive: true });
+    writeFileSync(join(branch, `${index}`), randomFillSync(Buffer.alloc(size)));
+  }
 }
 
 /** Random, so that nothing gains by compressing it. */
@@ -58,26 +79,27 @@ function fill(path: string, size: number): void {
   closeSync(file);
 }
 
-/** How many bytes of content a task moves. */
-export function bytesOf(task: Task, size: number, count: number): number {
-  return { get: size, put: size, small: count * SMALL_BYTES, start: 1024, version: 0 }[task];
+/** How many bytes of content a task is about. */
+export function bytesOf(task: Task, { size, files }: Amounts): number {
+  const tree = files * SMALL_BYTES;
+  return { get: size, put: size, tree, mixed: MIXED_BYTES, again: tree, start: 1024, version: 0 }[task];
 }
 
 /** Throws if what has arrived is not what was sent. */
 export function verify(task: Task, { shared, inbox, outbox }: Workplace): void {
   if (task === 'version') return;
-  const name = { get: 'big', put: 'big', small: 'tree', start: 'tiny' }[task];
+  const name = { get: 'big', put: 'big', tree: 'tree', mixed: 'mixed', again: 'tree', start: 'tiny' }[task];
   const arrived = join(task === 'put' ? inbox : outbox, name);
   try {
-    if (task === 'small') execFileSync('diff', ['-rq', join(shared, name), arrived], { stdio: 'ignore' });
-    else execFileSync('cmp', ['-s', join(shared, name), arrived]);
+    execFileSync('diff', ['-rq', join(shared, name), arrived], { stdio: 'ignore' });
   } catch (cause) {
     throw new Error('what arrived is not what was sent', { cause });
   }
 }
 
-/** Makes room for the next run: every run writes new files. */
-export function clear({ inbox, outbox }: Workplace): void {
+/** Makes room for the next run: every run writes new files, except where the task is to find them there. */
+export function prepare(task: Task, { shared, inbox, outbox }: Workplace): void {
   rmSync(join(inbox, 'big'), { force: true });
   for (const name of readdirSync(outbox)) rmSync(join(outbox, name), { recursive: true });
+  if (task === 'again') execFileSync('cp', ['-a', join(shared, 'tree'), outbox]);
 }

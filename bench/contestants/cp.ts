@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Contestant } from '../contestant.ts';
+import type { Contestant, Task } from '../contestant.ts';
 
 /** A copy on one machine: what no network tool can reach. */
 export const cp: Contestant = {
@@ -7,15 +7,16 @@ export const cp: Contestant = {
   programs: ['cp'],
   packages: [],
   async start({ shared, inbox, outbox }) {
-    const commands = {
+    const commands: Partial<Record<Task, string[]>> = {
       get: [join(shared, 'big'), outbox],
       put: [join(shared, 'big'), inbox],
-      small: ['-r', join(shared, 'tree'), outbox],
+      tree: ['-r', join(shared, 'tree'), outbox],
+      mixed: ['-r', join(shared, 'mixed'), outbox],
       start: [join(shared, 'tiny'), outbox],
     };
     return {
       serverPid: undefined,
-      command: (task) => (task === 'version' ? undefined : ['cp', ...commands[task]]),
+      command: (task) => commands[task] && ['cp', ...commands[task]],
       [Symbol.asyncDispose]: async () => {},
     };
   },

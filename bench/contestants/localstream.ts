@@ -19,7 +19,9 @@ export const localstream: Contestant = {
     const commands = {
       get: get('big'),
       put: ['put', join(shared, 'big'), `${peer}:/inbox/`],
-      small: get('tree'),
+      tree: get('tree'),
+      mixed: get('mixed'),
+      again: get('tree'),
       start: get('tiny'),
     };
     return {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Contestant, freePort, ServerProcess } from '../contestant.ts';
 
-/** The rsync daemon: nothing encrypted, so the mark to come near. */
+/** The rsync daemon: nothing encrypted, so the mark to come near. It looks at size and time only. */
 export const rsync: Contestant = {
   name: 'rsync daemon, in clear',
   programs: ['rsync'],
@@ -27,7 +27,9 @@ read only = no
     const commands = {
       get: [`${base}/shared/big`, `${outbox}/`],
       put: [join(shared, 'big'), `${base}/inbox/`],
-      small: [`${base}/shared/tree`, `${outbox}/`],
+      tree: [`${base}/shared/tree`, `${outbox}/`],
+      mixed: [`${base}/shared/mixed`, `${outbox}/`],
+      again: [`${base}/shared/tree`, `${outbox}/`],
       start: [`${base}/shared/tiny`, `${outbox}/`],
     };
     return {
