@@ -80,10 +80,20 @@ function lifeOf(record: ResourceRecord, now: number): Life {
   return { at: now, ttl: Math.min(record.ttl * 1000, isHosts ? LONGEST_HOST_LIFE : LONGEST_LIFE) };
 }
 
+/** Takes one away; whether it was the last. */
+function countDown(counts: Map<string, number>, key: string): boolean {
+  const left = (counts.get(key) ?? 1) - 1;
+  if (left > 0) counts.set(key, left);
+  else counts.delete(key);
+  return left <= 0;
+}
+
 export class PeerTable {
   readonly #entries = new Map<string, Entry>();
   /** Names by their sender. */
   readonly #counts = new Map<string, number>();
+  /** Services by the host that they are on. */
+  readonly #services = new Map<string, number>();
   /** By host: its addresses. Only hosts that a service is on. */
   readonly #hosts = new Map<string, Map<string, Life>>();
 
@@ -115,8 +125,7 @@ export class PeerTable {
         changed = true;
       }
     }
-    const hosts = new Set([...this.#entries.values()].map(({ service }) => service?.host));
-    for (const record of records) changed = this.#hearAddress(record, hosts, now) || changed;
+    for (const record of records) changed = this.#hearAddress(record, now) || changed;
     for (const entry of heard) {
       entry.lastSeen = now;
       if (this.#weakest(entry) !== undefined) entry.asked = 0;
@@ -131,14 +140,13 @@ export class PeerTable {
     for (const [key, entry] of this.#entries) {
       if (this.#endOfEntry(entry) <= now) this.#forget(key, entry);
     }
-    const hosts = new Set([...this.#entries.values()].map(({ service }) => service?.host));
     for (const [host, addresses] of this.#hosts) {
       for (const [address, life] of addresses) {
         if (endOf(life) > now) continue;
         addresses.delete(address);
         changed = true;
       }
-      if (addresses.size === 0 || !hosts.has(host)) this.#hosts.delete(host);
+      if (addresses.size === 0 || !this.#services.has(host)) this.#hosts.delete(host);
     }
     return changed || this.#entries.size < before;
   }
@@ -263,20 +271,24 @@ export class PeerTable {
       if (isGoodbye) {
         if (entry.service) Object.assign(entry.service, life);
       } else if (data.port > 0 && data.target.length > 0) {
-        entry.service = { ...life, port: data.port, target: data.target, host: keyOf(data.target) };
+        const host = keyOf(data.target);
+        // Before the old one is left: it is mostly the same.
+        this.#services.set(host, (this.#services.get(host) ?? 0) + 1);
+        this.#leaveHost(entry);
+        entry.service = { ...life, port: data.port, target: data.target, host };
       }
     } else if (data.type === RECORD.TXT && !isGoodbye) {
       entry.text = { ...life, hints: parseTxt(data.strings) };
     }
   }
 
-  #hearAddress(record: ResourceRecord, hosts: ReadonlySet<string | undefined>, now: number): boolean {
+  #hearAddress(record: ResourceRecord, now: number): boolean {
     const { data } = record;
     if (data.type !== RECORD.A && data.type !== RECORD.AAAA) return false;
     const host = keyOf(record.name);
     let addresses = this.#hosts.get(host);
     if (addresses === undefined) {
-      if (!hosts.has(host) || record.ttl === 0) return false;
+      if (!this.#services.has(host) || record.ttl === 0) return false;
       addresses = new Map();
       this.#hosts.set(host, addresses);
     }
@@ -328,11 +340,14 @@ export class PeerTable {
     return weakest.at + weakest.ttl * part;
   }
 
-  #forget(key: string, { source }: Entry): void {
+  #forget(key: string, entry: Entry): void {
     this.#entries.delete(key);
-    const left = (this.#counts.get(source) ?? 1) - 1;
-    if (left === 0) this.#counts.delete(source);
-    else this.#counts.set(source, left);
+    countDown(this.#counts, entry.source);
+    this.#leaveHost(entry);
+  }
+
+  #leaveHost({ service }: Entry): void {
+    if (service && countDown(this.#services, service.host)) this.#hosts.delete(service.host);
   }
 
   /** Whether one more name of a sender has a place. A full table takes it from the sender with the most. */

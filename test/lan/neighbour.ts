@@ -31,6 +31,8 @@ export type Task =
       /** Milliseconds. */
       readonly lifetime?: number;
       readonly interfaces?: string;
+      /** Measure how long the event loop is kept waiting, which itself costs. */
+      readonly measure?: boolean;
     }
   | {
       readonly kind: 'raw';
@@ -185,7 +187,7 @@ async function discover(task: Task & { kind: 'discovery' }): Promise<void> {
     ),
   );
   say({ said: 'ready', names: advertisements.map(({ name }) => name), interfaces: discovery.interfaces });
-  delays.enable();
+  if (task.measure) delays.enable();
   await inputEnd();
   delays.disable();
   const { counts } = discovery;
