@@ -18,6 +18,8 @@ import { type RetryNotice, retry } from './reconnect.ts';
 
 export interface TransferOptions {
   readonly signal?: AbortSignal;
+  /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
+  readonly discard?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** TCP connections that carry the bytes; by default one, four where the round trip takes over 10 ms. */
   readonly lanes?: number;
@@ -381,12 +383,12 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   }
 
   #request(options: TransferOptions, shownId: string): TransferRequest {
-    const { chunk = this.#settings.chunk, limit, signal, onProgress } = options;
+    const { chunk = this.#settings.chunk, limit, signal, discard, onProgress } = options;
     const distant = this.#link.roundTrip > LONG_ROUND_TRIP;
     const lanes = options.lanes ?? this.#settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
     // For whoever looks on it is one transfer, however often its connection broke.
     const progress = onProgress && ((now: Progress) => onProgress({ ...now, transferId: shownId }));
-    return { chunk, lanes, limit, signal, onProgress: progress };
+    return { chunk, lanes, limit, signal, discard, onProgress: progress };
   }
 }
 

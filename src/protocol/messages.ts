@@ -140,7 +140,7 @@ const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('refuse'), transfer, flag, detail }),
   v.object({ n, type: v.literal('lanes'), transfer, lanes: wanted }),
   v.object({ n, type: v.literal('granted'), transfer, lanes }),
-  v.object({ n, type: v.literal('cancel'), transfer, flag, detail }),
+  v.object({ n, type: v.literal('cancel'), transfer, flag, detail, discard: v.optional(v.boolean()) }),
   v.object({ n, type: v.literal('receipt'), transfer, body: text(192 * 1024), signature: bytes(RSA_BYTES) }),
   v.object({ n, type: v.literal('received'), transfer }),
   BYE,

@@ -55,6 +55,8 @@ export interface ListenOptions {
 
 export interface SendOptions {
   readonly signal?: AbortSignal;
+  /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
+  readonly discard?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** File bytes in a frame, 1024 to 4194304. */
   readonly chunk?: number;
@@ -200,6 +202,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
           follow: options.follow,
           group: options.group,
           signal,
+          discard: options.discard,
           onProgress,
         });
       } catch (error) {

@@ -98,6 +98,7 @@ export class TransferEnd {
   #ours: { readonly body: string; readonly signature: string } | undefined;
   #failure: LocalstreamError | undefined;
   #concluded = false;
+  #discard = false;
   #patience: NodeJS.Timeout | undefined;
 
   constructor(host: TransferHost, options: TransferOptions) {
@@ -158,9 +159,10 @@ export class TransferEnd {
     this.#lanes.add(socket, number);
   }
 
-  /** Ends it from this side; the other side is told. Resolves when everything is put away. */
-  async cancel(error: LocalstreamError): Promise<void> {
+  /** Ends it from this side; the other side is told. `discard`: nothing stays for a resume. Resolves when everything is put away. */
+  async cancel(error: LocalstreamError, discard = false): Promise<void> {
     if (this.#phase === 'over') return;
+    this.#discard ||= discard;
     if (!this.#concluded) this.#tell(error);
     this.#fail(error);
     await this.receipt.catch(() => {});
@@ -176,6 +178,7 @@ export class TransferEnd {
   /** The other side has cancelled it. */
   takeCancel(message: MessageOf<'cancel'>): void {
     const error = errorFromPeer(message.flag, message.detail);
+    this.#discard = message.discard ?? false;
     this.#fail(
       error.code === 'CANCELLED' ? errorOf('CLOSED', 'the other side cancelled the transfer') : error,
     );
@@ -404,7 +407,8 @@ export class TransferEnd {
     const flag = flagNumber(flagOfError(error));
     try {
       // The flag alone: the text may name folders of this machine.
-      this.#host.send({ type: 'cancel', transfer: this.id, flag });
+      const message = { type: 'cancel' as const, transfer: this.id, flag };
+      this.#host.send(this.#discard ? { ...message, discard: true } : message);
     } catch {
       // The channel has gone too: the other side notices by itself.
     }
@@ -421,7 +425,7 @@ export class TransferEnd {
 
   #endWorker(): void {
     const line = this.#line;
-    if (line) line.post({ kind: 'end', transfer: line.transfer });
+    if (line) line.post({ kind: 'end', transfer: line.transfer, discard: this.#discard });
     else this.#over();
   }
 

@@ -21,6 +21,8 @@ export interface TransferRequest extends SourceHow {
   /** Bytes a second. */
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Aborted too: what is there of unfinished files is removed, not kept for a resume. */
+  readonly discard?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
@@ -148,10 +150,10 @@ export class Transfers {
   /** Waits for the end, tells of progress on the way, cancels on demand. */
   async follow(
     transfer: TransferEnd,
-    request: Pick<TransferRequest, 'signal' | 'onProgress'>,
+    request: Pick<TransferRequest, 'signal' | 'discard' | 'onProgress'>,
   ): Promise<Receipt> {
     const { signal, onProgress } = request;
-    const cancel = () => void transfer.cancel(cancelled(signal));
+    const cancel = () => void transfer.cancel(cancelled(signal), request.discard?.aborted);
     const timer = onProgress && setInterval(() => onProgress(transfer.progress()), PROGRESS_EVERY);
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted) cancel();

@@ -338,12 +338,16 @@ export class Receiver<Folder> {
     return this.#jobs.length > 0;
   }
 
-  /** The transfer ends early: partials stay for a resume, empty folders that it made are removed. */
-  abort(): void {
-    this.#current?.partial.keep();
+  /** The transfer ends early: partials stay for a resume unless they are to be discarded, empty folders that it made are removed. */
+  abort(discard = false): void {
+    if (discard) this.#current?.partial.discard();
+    else this.#current?.partial.keep();
     this.#current = undefined;
     for (const batch of this.#batches.values()) {
-      for (const live of batch.entries) this.#closeBasis(live);
+      for (const live of batch.entries) {
+        if (discard) live.basis?.partial?.discard();
+        this.#closeBasis(live);
+      }
       // The source won't hear of these any more, but they are as they are, and whoever goes on has to know it.
       this.#tellRows(batch);
     }

@@ -76,7 +76,9 @@ function statOf(path: string): fs.Stats | undefined {
 }
 
 function realPath(path: string): string {
-  return attempt('open', path, () => decodeName(fs.realpathSync.native(fsPath(path), { encoding: 'buffer' })));
+  return attempt('open', path, () =>
+    decodeName(fs.realpathSync.native(fsPath(path), { encoding: 'buffer' })),
+  );
 }
 
 function requireFolder(stat: { isDirectory(): boolean } | undefined, path: string): void {

@@ -37,8 +37,8 @@ export type ToWorker = { readonly transfer: number } & (
   | { readonly kind: 'frame'; readonly slot: number; readonly length: number }
   /** Source: a frame of the target. */
   | { readonly kind: 'answer'; readonly frame: Uint8Array }
-  /** Ends the transfer here, finished or not. */
-  | { readonly kind: 'end' }
+  /** Ends the transfer here, finished or not; `discard`: without leaving anything for a resume. */
+  | { readonly kind: 'end'; readonly discard: boolean }
 );
 
 export type FromWorker = { readonly transfer: number } & (

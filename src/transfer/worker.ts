@@ -26,7 +26,7 @@ interface End {
   take(message: ToWorker): void;
   /** Does a part of what waits. True: there is more. */
   work(): boolean;
-  close(): void;
+  close(discard: boolean): void;
 }
 
 const port = parentPort;
@@ -193,8 +193,8 @@ class TargetEnd implements End {
     return this.#receiver.step();
   }
 
-  close(): void {
-    if (!this.#receiver.finished) this.#receiver.abort();
+  close(discard: boolean): void {
+    if (!this.#receiver.finished) this.#receiver.abort(discard);
     this.#store.close();
   }
 }
@@ -242,7 +242,7 @@ port.on('message', (message: ToWorker) => {
   if (message.kind === 'end') {
     const end = ends.get(transfer);
     ends.delete(transfer);
-    guarded(transfer, () => end?.close(), undefined);
+    guarded(transfer, () => end?.close(message.discard), undefined);
     post(transfer, { kind: 'closed' });
     return;
   }
