@@ -75,17 +75,19 @@ export async function waysTo(
   return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
 }
 
-/** Dials one way after the other until one leads to the peer. */
+/** Dials one way after the other until one leads to the peer. A wrong key on the way outweighs what else went wrong. */
 export async function dialWays<Result>({ ways }: Ways, dial: (way: Way) => Promise<Result>): Promise<Result> {
-  const [first, ...rest] = ways;
-  try {
-    return await dial(first);
-  } catch (error) {
-    const [next, ...others] = rest;
-    const isWorthIt = error instanceof LocalstreamError && TRY_NEXT.has(error.code);
-    if (next === undefined || !isWorthIt) throw error;
-    return await dialWays({ ways: [next, ...others], fingerprint: undefined }, dial);
+  let alarm: LocalstreamError | undefined;
+  for (const [index, way] of ways.entries()) {
+    try {
+      return await dial(way);
+    } catch (error) {
+      if (error instanceof LocalstreamError && error.code === 'KEY_CHANGED') alarm ??= error;
+      const isWorthIt = error instanceof LocalstreamError && TRY_NEXT.has(error.code);
+      if (!isWorthIt || index === ways.length - 1) throw alarm ?? error;
+    }
   }
+  throw alarm ?? errorOf('UNREACHABLE');
 }
 
 function keyText({ fingerprint }: TrustedPeer): string {
