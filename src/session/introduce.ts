@@ -55,7 +55,6 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
   const { channel, patience } = options;
   const over = new AbortController();
   const late = setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), patience);
-  void channel.ended.then((reason) => over.abort(reason));
   try {
     const { name, asks: waiting, group } = options;
     channel.send({ type: 'introduce', name, waiting, ...(group !== undefined && { group }) });

@@ -91,7 +91,7 @@ export function ensureHome(home: Home): void {
 }
 
 const OURS =
-  /^(config|identity|trust|sessions)\.json|^users\.db|^(receipts|inbox|log)$|^error\.log|\.localstream-/;
+  /^(config|identity|trust|sessions)\.json|^users\.db|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
 
 /**
  * Makes one folder with mode 0700, or checks that an existing one is private.
