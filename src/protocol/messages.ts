@@ -146,6 +146,11 @@ const SESSION_MESSAGE = v.variant('type', [
   BYE,
 ]);
 
+/** The types of all messages of a session that is open. */
+export const SESSION_TYPES: readonly string[] = SESSION_MESSAGE.options.map(
+  ({ entries }) => entries.type.literal,
+);
+
 /** A message of a session that is open. */
 export type SessionMessage = v.InferOutput<typeof SESSION_MESSAGE>;
 export type ListedEntry = v.InferOutput<typeof ENTRY>;

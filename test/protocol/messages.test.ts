@@ -13,6 +13,7 @@ import {
   HELLO_CLIENT,
   HELLO_SERVER,
   INTRODUCE,
+  SESSION_TYPES,
   SHARE_CLIENT,
 } from '../../src/protocol/messages.ts';
 
@@ -218,6 +219,7 @@ suite('bounds of the messages of a session', () => {
 
   test('every type has its rows here', () => {
     assert.deepEqual(Object.keys(ROWS), Object.keys(BASE));
+    assert.deepEqual(Object.keys(ROWS).sort(), [...SESSION_TYPES].sort());
     for (const type of [
       'hello',
       'share',
