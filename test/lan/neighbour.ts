@@ -159,7 +159,7 @@ function say(line: Said): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-async function discover(task: Task & { kind: 'discovery' }): Promise<void> {
+async function discover(task: Task & { kind: 'discovery' }, over: Promise<unknown>): Promise<void> {
   const delays = monitorEventLoopDelay({ resolution: 5 });
   const discovery = await Discovery.start({
     settings: {
@@ -188,7 +188,7 @@ async function discover(task: Task & { kind: 'discovery' }): Promise<void> {
   );
   say({ said: 'ready', names: advertisements.map(({ name }) => name), interfaces: discovery.interfaces });
   if (task.measure) delays.enable();
-  await inputEnd();
+  await over;
   delays.disable();
   const { counts } = discovery;
   const found = browser?.found().length ?? 0;
@@ -197,7 +197,7 @@ async function discover(task: Task & { kind: 'discovery' }): Promise<void> {
   say({ said: 'end', counts, found, longestDelay: delays.max / 1e6 });
 }
 
-async function sendRaw({ from, send }: Task & { kind: 'raw' }): Promise<void> {
+async function sendRaw({ from, send }: Task & { kind: 'raw' }, over: Promise<unknown>): Promise<void> {
   const sockets = [];
   for (const address of from) {
     const socket = createSocket({ type: 'udp4', reuseAddr: true });
@@ -227,14 +227,9 @@ async function sendRaw({ from, send }: Task & { kind: 'raw' }): Promise<void> {
     await promise;
   }
   say({ said: 'sent' });
-  await inputEnd();
+  await over;
   for (const socket of [...sockets, ears]) socket.close();
   say({ said: 'end', counts: { sent: turn, received: 0, refused: 0 }, found: 0, longestDelay: 0 });
-}
-
-async function inputEnd(): Promise<void> {
-  process.stdin.resume();
-  await once(process.stdin, 'end');
 }
 
 /** Starts avahi's daemon on a host, with a bus and a run folder of its own, and then a command that talks to it. */
@@ -261,7 +256,9 @@ export async function printed(child: ChildProcess, pattern: RegExp): Promise<str
 
 if (import.meta.main) {
   const lines = createInterface({ input: process.stdin });
+  // It may end before everything is set up.
+  const over = once(process.stdin, 'end');
   const [first] = await once(lines, 'line');
   const task: Task = JSON.parse(String(first));
-  await (task.kind === 'raw' ? sendRaw(task) : discover(task));
+  await (task.kind === 'raw' ? sendRaw(task, over) : discover(task, over));
 }
