@@ -355,7 +355,7 @@ function withDots(packet: Buffer, name: string): Buffer {
 }
 
 /** Who of two that want a name at the same moment gets it: above 0 when the first does (RFC 6762 section 8.2). */
-export function compareProposals(first: readonly RecordData[], second: readonly RecordData[]): number {
+function compareProposals(first: readonly RecordData[], second: readonly RecordData[]): number {
   const sorted = (proposal: readonly RecordData[]) =>
     proposal.map((data) => Buffer.concat([Buffer.of(0, data.type), plainData(data)])).sort(Buffer.compare);
   const [ours, theirs] = [sorted(first), sorted(second)];

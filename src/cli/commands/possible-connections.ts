@@ -16,7 +16,7 @@ const DEFAULT_TIMEOUT = 2000;
 const LONGEST_TIMEOUT = 600_000;
 
 /** Reads `2s`, `500ms` or `1m` as milliseconds. Throws USAGE. */
-export function parseTimeout(typed: string): number {
+function parseTimeout(typed: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,6}(?:\.\d+)?)(ms|s|m)$/.exec(typed) ?? [];
   const milliseconds = Number(digits) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? 0);
   if (milliseconds > 0 && milliseconds <= LONGEST_TIMEOUT) return milliseconds;
