@@ -34,6 +34,8 @@ const SLOT_MEMORY = 64 * 1024 * 1024;
 const SLOT_ALIGN = 64;
 /** How long the other end may take to open its first lane, and to acknowledge a receipt, in milliseconds. */
 const LANE_PATIENCE = 30_000;
+/** Whoever ends a transfer closes its lanes and says why on the control channel, where it may come later: milliseconds. */
+const WORD_PATIENCE = 2000;
 
 /** What a transfer needs of the session that it runs in. */
 export interface TransferHost {
@@ -98,6 +100,8 @@ export class TransferEnd {
   #ours: { readonly body: string; readonly signature: string } | undefined;
   #failure: LocalstreamError | undefined;
   #concluded = false;
+  /** A lane has ended, and why is not known yet. */
+  #broken = false;
   #discard = false;
   #patience: NodeJS.Timeout | undefined;
 
@@ -395,12 +399,15 @@ export class TransferEnd {
 
   #laneLost(reason: LocalstreamError): void {
     // The other end closes the lanes as soon as it has what it needs; the receipt still decides.
-    if (this.#digests) return;
+    if (this.#digests || this.#broken) return;
     if (reason.code !== 'LOST' && reason.code !== 'CLOSED') {
       void this.cancel(reason);
       return;
     }
-    this.#fail(errorOf('LOST', `the connection was lost: ${reason.message}`, { cause: reason }));
+    const lost = errorOf('LOST', `the connection was lost: ${reason.message}`, { cause: reason });
+    clearTimeout(this.#patience);
+    this.#broken = true;
+    this.#patience = setTimeout(() => this.#fail(lost), WORD_PATIENCE).unref();
   }
 
   #tell(error: LocalstreamError): void {

@@ -6,7 +6,7 @@ import { serializeIdentity } from '../../src/crypto/identity.ts';
 import type { Listener, ListenOptions, Localstream, Session } from '../../src/index.ts';
 import { openLocalstream } from '../../src/index.ts';
 import { identities, type KeyName } from '../crypto/fixed.ts';
-import { afterwards } from '../server/wire-machines.ts';
+import { afterwards, until } from '../server/wire-machines.ts';
 import { quickFolder } from '../transfer/engine-run.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
@@ -79,6 +79,7 @@ export async function pair(
   const failed: string[] = [];
   listener.on('failed', ({ error }) => failed.push(error.code));
   const session = await alice.connect({ host: '127.0.0.1', port: listener.port, acceptNew: true });
+  await until(() => listener.peers.length > 0);
   return { base, share, local, bob, alice, listener, session, failed };
 }
 
