@@ -9,6 +9,8 @@ import { timeStamp } from './time-stamp.ts';
 
 /** At most one write in this time, in milliseconds: a busy server would otherwise sync the disk for each file. */
 const WRITE_STEP = 1000;
+/** A write waits this long at the least, in milliseconds, so that a short session is written once, when it is over. */
+const LEAST_WAIT = 500;
 /** The file is read and written as a whole, so it has a bound in bytes as well. */
 const MOST_BYTES = 4 * 1024 * 1024;
 /** Characters that are kept of a text from a peer. */
@@ -221,7 +223,7 @@ export class SessionStore implements AsyncDisposable {
     const session = this.#own.get(id);
     if (session !== undefined) session.touched = new Date();
     this.#unwritten.add(id);
-    const wait = Math.max(0, this.#lastWrite + WRITE_STEP - performance.now());
+    const wait = Math.max(LEAST_WAIT, this.#lastWrite + WRITE_STEP - performance.now());
     // It does not keep the process alive: whoever opened the store closes it.
     this.#timer ??= setTimeout(() => void this.flush(), wait).unref();
   }

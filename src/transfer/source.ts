@@ -34,6 +34,8 @@ export type FileSpec =
 export interface SourceHandle {
   readonly root: SourceRoot | undefined;
   readonly path: SafePath;
+  /** What the walk saw there. */
+  readonly seen?: EntryStat;
   /** Where a link that was followed leads: opened anew from there. */
   readonly followed?: string;
 }
@@ -104,9 +106,9 @@ export function openSourceTree(
   }
   return {
     walk: walkAll,
-    open: ({ root, path, followed }: SourceHandle, size: number): SourceReader => {
+    open: ({ root, path, seen, followed }: SourceHandle, size: number): SourceReader => {
       if (!root) return openStream(STANDARD_INPUT);
-      const file = followed === undefined ? root.open(path) : openFollowed(followed);
+      const file = followed === undefined ? root.open(path, seen) : openFollowed(followed);
       if (file.size === size) return file;
       file.close();
       throw errorOf('SOURCE_CHANGED', 'the file changed its size after it was announced');
@@ -246,7 +248,7 @@ function toEntry(
   return {
     entry,
     path: pathText([...above, ...path]),
-    reference: { root, path },
+    reference: step.type === 'file' ? { root, path, seen: stat } : { root, path },
     ...(step.type === 'file' && stat.sparse && { sparse: true }),
   };
 }

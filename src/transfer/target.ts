@@ -1,6 +1,7 @@
 /** The files behind a receiver: where the roots of a transfer go, the folders on the way, and the only writer. */
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
+import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
@@ -75,6 +76,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
   readonly #open = new Set<TargetFolder>();
   readonly #root: Folder;
   readonly #filter: PathFilter | undefined;
+  /** The last look at an entry: what is compared is opened right after it. */
+  #looked: { readonly target: TargetFolder; readonly name: SafeName; readonly stat: EntryStat } | undefined;
 
   constructor(place: TargetPlace) {
     this.#place = place;
@@ -154,7 +157,11 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   present(target: TargetFolder, name: SafeName): Present | undefined {
     this.#noteName(target, name);
-    const stat = this.#use(target).lookup(name);
+    const folder = this.#use(target);
+    // Made by this transfer. What others put into it meanwhile shows when a file is to get its name.
+    if (folder.isNew) return undefined;
+    const stat = folder.lookup(name);
+    this.#looked = stat && { target, name, stat };
     return stat && { kind: stat.type, size: stat.size, mtime: stat.mtime };
   }
 
@@ -177,7 +184,10 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   openBasis(target: TargetFolder, name: SafeName): BasisFile {
-    const file = SourceFile.open(this.#use(target), name);
+    const looked = this.#looked;
+    this.#looked = undefined;
+    const seen = looked?.target === target && looked.name === name ? looked.stat : undefined;
+    const file = SourceFile.open(this.#use(target), name, seen);
     return {
       size: file.size,
       sparse: file.stat.sparse,
