@@ -5,22 +5,18 @@
  * Batches of the manifest run ahead of the bytes by a bounded number, so the first byte leaves before the walk ends and
  * a tree of any size needs the same memory.
  */
-import { createDigest, type Digest, digestOf } from '../crypto/digest.ts';
-import { errorOf, type FlagName, LocalstreamError } from '../errors.ts';
-import { failureName, flagName, flagNumber, flagOfError } from '../protocol/flags.ts';
+import { createDigest } from '../crypto/digest.ts';
+import { errorOf, type FlagName } from '../errors.ts';
+import { failureName, flagName } from '../protocol/flags.ts';
 import {
   FLAG_COMPARE,
-  FLAG_HOLE,
   FLAG_LAST,
   FRAME,
   type FrameHeader,
-  type FrameType,
   HEADER_BYTES,
   MAX_BATCH_ENTRIES,
   MAX_META_PAYLOAD,
   MAX_OPEN_BATCHES,
-  maxPayload,
-  OFFSET_BYTES,
   PIECE_BYTES,
   writeHeader,
 } from '../protocol/frame.ts';
@@ -31,126 +27,46 @@ import {
   ENTRY,
   type EntryResult,
   encodeDone,
-  encodeEnd,
-  encodeFailed,
   entryBytes,
-  type ManifestEntry,
   OUTCOME,
-  PACK_FIXED,
   readAnswers,
   readBasis,
   readResults,
-  SAME_BYTES,
   writeEntry,
-  writePackHeader,
 } from '../protocol/manifest.ts';
 import { decodeName } from './name.ts';
-import type { Counters, Settled } from './progress.ts';
+import { isPackable, OutgoingFile } from './outgoing-file.ts';
+import type { Settled } from './progress.ts';
+import { SendQueue } from './send-queue.ts';
+import type { LiveBatch, LiveEntry, State } from './sender-entries.ts';
+import { SenderNotices, writeFrame } from './sender-notices.ts';
+import type { SenderOptions } from './sender-options.ts';
+import type { SourceEntry, SourceTree } from './source-tree.ts';
 import { isZero } from './zeros.ts';
-
-/** One thing that the walk found, as the manifest will say it, and how the tree finds it again. */
-export interface SourceEntry<Reference> {
-  readonly entry: ManifestEntry;
-  /** Path below the root, for people. */
-  readonly path: string;
-  readonly reference: Reference;
-  /** The file has holes: stretches of zeros are worth looking for. */
-  readonly sparse?: boolean;
-}
-
-/** An open file. Errors are typed. */
-export interface SourceReader {
-  /** Fills the buffer from `position`; returns fewer bytes only at the end of the file. */
-  readAt(buffer: Buffer, position: number): number;
-  /** Throws SOURCE_CHANGED when the file is no longer what it was when it was opened. */
-  verifyUnchanged(): void;
-  close(): void;
-  /** The digest of what has been read in order, where somebody else keeps it; otherwise the sender computes its own. */
-  readonly digest?: Pick<Digest, 'update' | 'digest'>;
-}
-
-/** What the sender reads from. */
-export interface SourceTree<Reference> {
-  walk(): Iterator<SourceEntry<Reference>>;
-  open(reference: Reference, size: number): SourceReader;
-}
 
 /** A frame's length in bytes, or why there is none now. */
 export type Produced = number | 'wait' | 'again' | 'finished';
 
-/** Files up to this size travel in packs. */
-const PACK_LIMIT = 256 * 1024;
-/** What one call may read without yielding: files, and pieces of one file. */
-const FILES_A_CALL = 256;
-const PIECES_A_CALL = 16;
-const SAME_ROWS = Math.floor(MAX_META_PAYLOAD / SAME_BYTES) - 1;
-
-type State = 'announced' | 'later' | 'queued' | 'sent' | 'same' | 'differs' | 'failed' | 'none' | 'settled';
-
-interface LiveEntry<Reference> {
-  readonly batch: LiveBatch<Reference>;
-  readonly index: number;
-  readonly source: SourceEntry<Reference>;
-  state: State;
-  /** With `have` and `compare`, and with a basis: what the target has. */
-  digest: Buffer | undefined;
-  compare: boolean;
-  pieces: Buffer[] | undefined;
-  piecesBytes: number;
-  failure: { readonly flag: FlagName; readonly reason: string } | undefined;
-  /** Bytes of a stream, known at its end. */
-  streamed: number | undefined;
-}
-
-interface LiveBatch<Reference> {
-  readonly number: number;
-  readonly entries: LiveEntry<Reference>[];
-  open: number;
-}
-
-interface OpenFile<Reference> {
-  readonly live: LiveEntry<Reference>;
-  readonly reader: SourceReader;
-  readonly digest: Pick<Digest, 'update' | 'digest'>;
-  /** Bytes read and hashed so far. */
-  position: number;
-  /** A piece that differs from the basis and is on its way in frames: its place and its bytes. */
-  piece: { readonly start: number; readonly bytes: Buffer; sent: number } | undefined;
-}
-
-export interface SenderOptions {
-  /** File bytes in a frame. */
-  readonly chunk: number;
-  readonly counters: Counters;
-  /** Told of entries as the target settles them. */
-  readonly settled: (rows: Settled[]) => void;
-}
-
 export class Sender<Reference> {
-  readonly #tree: SourceTree<Reference>;
   readonly #options: SenderOptions;
   readonly #walk: Iterator<SourceEntry<Reference>>;
   readonly #batches = new Map<number, LiveBatch<Reference>>();
-  readonly #notices: { type: FrameType; payload: Buffer; batch: number; index: number }[] = [];
+  readonly #notices = new SenderNotices<Reference>();
+  readonly #queue = new SendQueue<Reference>();
+  readonly #outgoing: OutgoingFile<Reference>;
   readonly #manifestDigest = createDigest();
   readonly #outcomeDigest = createDigest();
-  #queue: LiveEntry<Reference>[] = [];
-  #queueHead = 0;
-  #same: { batch: number; rows: { index: number; digest: Buffer }[] } | undefined;
   #held: SourceEntry<Reference> | undefined;
   #walkDone = false;
   #nextBatch = 0;
   #nextAnswer = 0;
-  #unanswered = 0;
   #entries = 0;
-  #current: OpenFile<Reference> | undefined;
   #doneSent = false;
-  #pieceBuffer: Buffer | undefined;
 
   constructor(tree: SourceTree<Reference>, options: SenderOptions) {
-    this.#tree = tree;
     this.#options = options;
     this.#walk = tree.walk();
+    this.#outgoing = new OutgoingFile(tree, options, this.#queue, this.#notices);
   }
 
   /** BLAKE3 of all manifest payloads, final once the sender has finished. */
@@ -165,7 +81,7 @@ export class Sender<Reference> {
 
   /** Name of the file under way, for people. */
   get current(): string | undefined {
-    return this.#current?.live.source.path;
+    return this.#outgoing.path;
   }
 
   /**
@@ -173,20 +89,19 @@ export class Sender<Reference> {
    * `wait`: nothing to send before the target answers. `again`: work was done, none of it to be sent; call again.
    */
   next(slot: Buffer): Produced {
-    const notice = this.#notices.shift();
-    if (notice) return this.#write(slot, notice.type, notice.payload, notice.batch, notice.index);
-    if (this.#current) return this.#continueFile(slot, this.#current);
+    const urgent = this.#notices.next(slot) ?? this.#outgoing.proceed(slot);
+    if (urgent !== undefined) return urgent;
     if (this.#wantsManifest()) {
       const length = this.#writeManifest(slot);
       if (length > 0) return length;
     }
-    if (this.#queueHead < this.#queue.length) return this.#sendQueued(slot);
-    if (this.#same) return this.#flushSame(slot);
-    if (!this.#walkDone || this.#unanswered > 0) return 'wait';
+    if (!this.#queue.isEmpty) return this.#outgoing.startNext(slot);
+    if (this.#notices.hasSame) return this.#notices.flushSame(slot);
+    if (!this.#walkDone || this.#notices.unanswered > 0) return 'wait';
     if (!this.#doneSent) {
       this.#doneSent = true;
       const payload = encodeDone(this.#nextBatch, this.#entries, this.manifestDigest);
-      return this.#write(slot, FRAME.done, payload, this.#nextBatch, 0);
+      return writeFrame(slot, FRAME.done, payload, this.#nextBatch, 0);
     }
     return this.#batches.size === 0 ? 'finished' : 'wait';
   }
@@ -213,20 +128,13 @@ export class Sender<Reference> {
 
   /** Closes what is open. */
   close(): void {
-    this.#current?.reader.close();
-    this.#current = undefined;
+    this.#outgoing.close();
     this.#walk.return?.();
   }
 
   #wantsManifest(): boolean {
     if (this.#walkDone || this.#batches.size >= MAX_OPEN_BATCHES) return false;
-    return this.#queueHead === this.#queue.length || this.#batches.size < 2;
-  }
-
-  #write(slot: Buffer, type: FrameType, payload: Uint8Array, batch: number, index: number): number {
-    writeHeader(slot, { length: payload.length, type, flags: 0, index, batch });
-    slot.set(payload, HEADER_BYTES);
-    return HEADER_BYTES + payload.length;
+    return this.#queue.isEmpty || this.#batches.size < 2;
   }
 
   #writeManifest(slot: Buffer): number {
@@ -266,7 +174,7 @@ export class Sender<Reference> {
     batch.open = batch.entries.length;
     this.#batches.set(batch.number, batch);
     this.#nextBatch += 1;
-    this.#unanswered += batch.entries.length;
+    this.#notices.unanswered += batch.entries.length;
     this.#entries += batch.entries.length;
     this.#manifestDigest.update(slot.subarray(HEADER_BYTES, offset));
     writeHeader(slot, {
@@ -314,7 +222,7 @@ export class Sender<Reference> {
     switch (answer.code) {
       case ANSWER.skip:
         live.state = 'none';
-        this.#unanswered -= 1;
+        this.#notices.unanswered -= 1;
         return;
       case ANSWER.later:
         live.state = 'later';
@@ -324,9 +232,9 @@ export class Sender<Reference> {
         live.compare = answer.code === ANSWER.compare;
         live.digest = answer.digest;
         // What is too large for a pack is compared piece by piece, and of this there is one.
-        if (answer.digest && !this.#packable(live)) live.pieces = [answer.digest];
+        if (answer.digest && !isPackable(live, this.#options.chunk)) live.pieces = [answer.digest];
         live.piecesBytes = live.pieces ? DIGEST_BYTES : 0;
-        this.#enqueue(live);
+        this.#queue.add(live);
     }
   }
 
@@ -334,11 +242,6 @@ export class Sender<Reference> {
     const { size } = live.source.entry;
     if (answer.digest && (size < 0 || size > PIECE_BYTES))
       throw errorOf('BAD_MESSAGE', 'the target has one digest for a file of several pieces');
-  }
-
-  #enqueue(live: LiveEntry<Reference>): void {
-    live.state = 'queued';
-    this.#queue.push(live);
   }
 
   #takeBasis(header: FrameHeader, payload: Buffer): void {
@@ -355,7 +258,7 @@ export class Sender<Reference> {
     if ((header.flags & FLAG_LAST) === 0) return;
     live.compare = (header.flags & FLAG_COMPARE) !== 0;
     live.pieces = [Buffer.concat(live.pieces)];
-    this.#enqueue(live);
+    this.#queue.add(live);
   }
 
   #takeResults(header: FrameHeader, payload: Buffer): void {
@@ -403,13 +306,13 @@ export class Sender<Reference> {
 
   /** A target that claims what we did not send is not believed. */
   #checkResult(live: LiveEntry<Reference>, outcome: number, digest: Buffer): void {
-    if (live.state === 'announced' || live.state === 'queued' || this.#current?.live === live) {
+    if (live.state === 'announced' || live.state === 'queued' || this.#outgoing.isAt(live)) {
       if (outcome !== OUTCOME.failed) throw errorOf('BAD_MESSAGE', 'the target settled what was not sent');
       // It gave up on an entry that waits here: that is its right.
       this.#unqueue(live);
       return;
     }
-    if (live.state === 'later' || live.state === 'differs') this.#unanswered -= 1;
+    if (live.state === 'later' || live.state === 'differs') this.#notices.unanswered -= 1;
     if (outcome === OUTCOME.failed || outcome === OUTCOME.skipped) return;
     if (live.source.entry.kind !== ENTRY.file) return;
     const sent = live.state === 'sent' || live.state === 'same';
@@ -421,16 +324,9 @@ export class Sender<Reference> {
   }
 
   #unqueue(live: LiveEntry<Reference>): void {
-    if (this.#current?.live === live) {
-      this.#current.reader.close();
-      this.#current = undefined;
-      this.#unanswered -= 1;
-      return;
-    }
-    const place = this.#queue.indexOf(live, this.#queueHead);
-    if (place < 0) throw errorOf('BAD_MESSAGE', 'the target settled an entry before it answered');
-    this.#queue.splice(place, 1);
-    this.#unanswered -= 1;
+    if (this.#outgoing.isAt(live)) this.#outgoing.close();
+    else this.#queue.remove(live);
+    this.#notices.unanswered -= 1;
   }
 
   #live(header: FrameHeader, ...states: State[]): LiveEntry<Reference> {
@@ -438,275 +334,6 @@ export class Sender<Reference> {
     if (!live || !states.includes(live.state) || live.source.entry.kind !== ENTRY.file)
       throw errorOf('BAD_MESSAGE', 'the target speaks of an entry that does not wait for it');
     return live;
-  }
-
-  // What is sent.
-
-  #sendQueued(slot: Buffer): Produced {
-    const live = this.#queue[this.#queueHead];
-    if (!live) return 'again';
-    if (this.#same && this.#same.batch !== live.batch.number) return this.#flushSame(slot);
-    if (this.#packable(live)) return this.#writePack(slot, live.batch.number);
-    this.#dequeue();
-    try {
-      const reader = this.#tree.open(live.source.reference, live.source.entry.size);
-      this.#current = {
-        live,
-        reader,
-        digest: reader.digest ?? createDigest(),
-        position: 0,
-        piece: undefined,
-      };
-    } catch (error) {
-      this.#fail(live, error);
-      return 'again';
-    }
-    return this.#continueFile(slot, this.#current);
-  }
-
-  #dequeue(): void {
-    this.#queueHead += 1;
-    // The consumed head is dropped now and then, so that the queue stays as long as what waits in it.
-    if (this.#queueHead < 1024) return;
-    this.#queue = this.#queue.slice(this.#queueHead);
-    this.#queueHead = 0;
-  }
-
-  #packable(live: LiveEntry<Reference>): boolean {
-    const { size } = live.source.entry;
-    if (size < 0 || live.pieces) return false;
-    return size <= Math.min(PACK_LIMIT, maxPayload(this.#options.chunk) - PACK_FIXED);
-  }
-
-  #writePack(slot: Buffer, batch: number): Produced {
-    const limit = HEADER_BYTES + maxPayload(this.#options.chunk);
-    let offset = HEADER_BYTES;
-    for (let files = 0; files < FILES_A_CALL; files += 1) {
-      const live = this.#queue[this.#queueHead];
-      if (!live || live.batch.number !== batch || !this.#packable(live)) break;
-      const { size } = live.source.entry;
-      if (offset + PACK_FIXED + size > limit || (this.#same?.rows.length ?? 0) >= SAME_ROWS) break;
-      this.#dequeue();
-      const start = offset + PACK_FIXED;
-      let digest: Buffer;
-      try {
-        digest = this.#readWhole(live, slot.subarray(start, start + size));
-      } catch (error) {
-        this.#fail(live, error);
-        continue;
-      }
-      if (live.digest && this.#settleSame(live, digest)) continue;
-      this.#options.counters.bytes += size;
-      live.digest = digest;
-      live.state = 'sent';
-      this.#unanswered -= 1;
-      writePackHeader(slot, live.index, size, digest, offset);
-      offset = start + size;
-    }
-    if (offset > HEADER_BYTES) {
-      writeHeader(slot, { length: offset - HEADER_BYTES, type: FRAME.pack, flags: 0, index: 0, batch });
-      return offset;
-    }
-    return (this.#same?.rows.length ?? 0) >= SAME_ROWS ? this.#flushSame(slot) : 'again';
-  }
-
-  /** Reads a small file and returns its digest. */
-  #readWhole(live: LiveEntry<Reference>, bytes: Buffer): Buffer {
-    const reader = this.#tree.open(live.source.reference, bytes.length);
-    try {
-      if (reader.readAt(bytes, 0) !== bytes.length)
-        throw errorOf('SOURCE_CHANGED', 'the file shrank while it was read');
-      reader.verifyUnchanged();
-      return reader.digest?.digest() ?? digestOf(bytes);
-    } finally {
-      reader.close();
-    }
-  }
-
-  /** Notes that the target has this file already, or that it differs and is not wanted. False: it has to be sent. */
-  #settleSame(live: LiveEntry<Reference>, digest: Buffer): boolean {
-    if (live.digest?.equals(digest)) {
-      const { counters } = this.#options;
-      counters.bytes += live.source.entry.size;
-      counters.bytesSkipped += live.source.entry.size;
-      this.#noteSame(live, digest);
-      return true;
-    }
-    if (!live.compare) return false;
-    this.#noteDiffers(live);
-    return true;
-  }
-
-  #noteSame(live: LiveEntry<Reference>, digest: Buffer): void {
-    live.state = 'same';
-    live.digest = digest;
-    this.#unanswered -= 1;
-    this.#same ??= { batch: live.batch.number, rows: [] };
-    this.#same.rows.push({ index: live.index, digest });
-  }
-
-  #noteDiffers(live: LiveEntry<Reference>): void {
-    // It counts as unanswered until the target settles it or asks for it after all: DONE must not overtake that.
-    live.state = 'differs';
-    this.#notices.push({
-      type: FRAME.differs,
-      payload: Buffer.alloc(0),
-      batch: live.batch.number,
-      index: live.index,
-    });
-  }
-
-  #flushSame(slot: Buffer): Produced {
-    if (!this.#same) return 'again';
-    const { batch, rows } = this.#same;
-    this.#same = undefined;
-    let offset = HEADER_BYTES;
-    for (const row of rows) {
-      slot.writeUInt16BE(row.index, offset);
-      slot.set(row.digest, offset + 2);
-      offset += SAME_BYTES;
-    }
-    writeHeader(slot, { length: offset - HEADER_BYTES, type: FRAME.same, flags: 0, index: 0, batch });
-    return offset;
-  }
-
-  #fail(live: LiveEntry<Reference>, error: unknown): void {
-    const flag = flagOfError(error);
-    const reason = error instanceof LocalstreamError ? error.message : 'it could not be read';
-    live.state = 'failed';
-    live.failure = { flag, reason };
-    this.#unanswered -= 1;
-    this.#notices.push({
-      type: FRAME.failed,
-      payload: encodeFailed(flagNumber(flag), reason),
-      batch: live.batch.number,
-      index: live.index,
-    });
-  }
-
-  #continueFile(slot: Buffer, file: OpenFile<Reference>): Produced {
-    try {
-      if (file.live.pieces) return this.#continuePatch(slot, file, file.live.pieces[0] ?? Buffer.alloc(0));
-      return this.#continueWhole(slot, file);
-    } catch (error) {
-      file.reader.close();
-      this.#current = undefined;
-      this.#fail(file.live, error);
-      return 'again';
-    }
-  }
-
-  #continueWhole(slot: Buffer, file: OpenFile<Reference>): Produced {
-    const { size } = file.live.source.entry;
-    const start = HEADER_BYTES + OFFSET_BYTES;
-    const wanted = size < 0 ? this.#options.chunk : Math.min(this.#options.chunk, size - file.position);
-    if (wanted === 0) return this.#endFile(slot, file);
-    const bytes = slot.subarray(start, start + wanted);
-    const count = file.reader.readAt(bytes, file.position);
-    if (size < 0 && count === 0) return this.#endFile(slot, file);
-    if (size >= 0 && count < wanted) throw errorOf('SOURCE_CHANGED', 'the file shrank while it was read');
-    const taken = bytes.subarray(0, count);
-    file.digest.update(taken);
-    const position = file.position;
-    file.position += count;
-    this.#options.counters.bytes += count;
-    if (file.live.source.sparse && isZero(taken)) return this.#writeHole(slot, file, position, count);
-    return this.#writeData(slot, file, position, count);
-  }
-
-  #writeData(slot: Buffer, file: OpenFile<Reference>, position: number, count: number): number {
-    writeHeader(slot, {
-      length: OFFSET_BYTES + count,
-      type: FRAME.data,
-      flags: 0,
-      index: file.live.index,
-      batch: file.live.batch.number,
-    });
-    slot.writeBigUInt64BE(BigInt(position), HEADER_BYTES);
-    return HEADER_BYTES + OFFSET_BYTES + count;
-  }
-
-  #writeHole(slot: Buffer, file: OpenFile<Reference>, position: number, count: number): number {
-    writeHeader(slot, {
-      length: OFFSET_BYTES + 8,
-      type: FRAME.data,
-      flags: FLAG_HOLE,
-      index: file.live.index,
-      batch: file.live.batch.number,
-    });
-    slot.writeBigUInt64BE(BigInt(position), HEADER_BYTES);
-    slot.writeBigUInt64BE(BigInt(count), HEADER_BYTES + OFFSET_BYTES);
-    return HEADER_BYTES + OFFSET_BYTES + 8;
-  }
-
-  /** Sends only the pieces that the target does not have; all are read, since the digest is of the whole file. */
-  #continuePatch(slot: Buffer, file: OpenFile<Reference>, basis: Buffer): Produced {
-    const { size } = file.live.source.entry;
-    for (let pieces = 0; pieces < PIECES_A_CALL; pieces += 1) {
-      if (file.piece) return this.#sendPiece(slot, file, file.piece);
-      if (file.position === size) return this.#endFile(slot, file);
-      this.#pieceBuffer ??= Buffer.allocUnsafe(PIECE_BYTES);
-      const bytes = this.#pieceBuffer.subarray(0, Math.min(PIECE_BYTES, size - file.position));
-      if (file.reader.readAt(bytes, file.position) < bytes.length)
-        throw errorOf('SOURCE_CHANGED', 'the file shrank while it was read');
-      file.digest.update(bytes);
-      const at = (file.position / PIECE_BYTES) * DIGEST_BYTES;
-      const start = file.position;
-      file.position += bytes.length;
-      const { counters } = this.#options;
-      counters.bytes += bytes.length;
-      if (at < basis.length && digestOf(bytes).equals(basis.subarray(at, at + DIGEST_BYTES))) {
-        counters.bytesSkipped += bytes.length;
-        continue;
-      }
-      if (file.live.compare) {
-        // Nothing was sent: if it is wanted after all, it is counted then.
-        counters.bytes -= file.position;
-        counters.bytesSkipped -= start;
-        file.reader.close();
-        this.#current = undefined;
-        this.#noteDiffers(file.live);
-        return 'again';
-      }
-      file.piece = { start, bytes, sent: 0 };
-    }
-    return 'again';
-  }
-
-  #sendPiece(
-    slot: Buffer,
-    file: OpenFile<Reference>,
-    piece: NonNullable<OpenFile<Reference>['piece']>,
-  ): number {
-    if (file.live.source.sparse && piece.sent === 0 && isZero(piece.bytes)) {
-      file.piece = undefined;
-      return this.#writeHole(slot, file, piece.start, piece.bytes.length);
-    }
-    const count = Math.min(this.#options.chunk, piece.bytes.length - piece.sent);
-    piece.bytes.copy(slot, HEADER_BYTES + OFFSET_BYTES, piece.sent, piece.sent + count);
-    const position = piece.start + piece.sent;
-    piece.sent += count;
-    if (piece.sent === piece.bytes.length) file.piece = undefined;
-    return this.#writeData(slot, file, position, count);
-  }
-
-  #endFile(slot: Buffer, file: OpenFile<Reference>): Produced {
-    file.reader.verifyUnchanged();
-    file.reader.close();
-    this.#current = undefined;
-    const { live } = file;
-    const digest = file.digest.digest();
-    if (live.compare || live.digest?.equals(digest)) {
-      // With fewer pieces than the file has, the first one without would have been the difference.
-      this.#noteSame(live, digest);
-      return 'again';
-    }
-    live.digest = digest;
-    live.state = 'sent';
-    if (live.source.entry.size < 0) live.streamed = file.position;
-    this.#unanswered -= 1;
-    const { number } = live.batch;
-    return this.#write(slot, FRAME.end, encodeEnd(file.position, digest), number, live.index);
   }
 }
 

@@ -3,7 +3,7 @@
  * is kept; whoever lags further behind reads again, and holds nobody up.
  */
 import { createDigest, type Digest } from '../crypto/digest.ts';
-import type { SourceReader, SourceTree } from './sender.ts';
+import type { SourceReader, SourceTree } from './source-tree.ts';
 
 /** Bytes that are kept: the distance within which receivers share what was read. */
 const MOST_KEPT = 32 * 1024 * 1024;

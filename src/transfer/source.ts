@@ -9,9 +9,9 @@ import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
-import type { SourceEntry, SourceReader, SourceTree } from './sender.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
+import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
 import { openStream, STANDARD_INPUT, streamEntry } from './stream.ts';
 import { type WalkEntry, walk } from './walk.ts';
 

@@ -3,9 +3,9 @@ import * as fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { ENTRY } from '../protocol/manifest.ts';
 import { encodeName, type SafeName } from './name.ts';
-import type { PartialFile, TargetStore } from './receiver.ts';
-import type { SourceEntry, SourceReader } from './sender.ts';
+import type { SourceEntry, SourceReader } from './source-tree.ts';
 import { attempt, failedWith } from './system-error.ts';
+import type { PartialFile, TargetStore } from './target-store.ts';
 
 /** The descriptors of the process. */
 export const STANDARD_INPUT = 0;

@@ -8,6 +8,8 @@ import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial } from './partial.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import { type CommitPolicy, placeLink } from './publish.ts';
+import { SourceFile } from './source-file.ts';
+import { TargetFile } from './target-file.ts';
 import type {
   BasisFile,
   FolderAttributes,
@@ -15,9 +17,7 @@ import type {
   Placement,
   Present,
   TargetStore,
-} from './receiver.ts';
-import { SourceFile } from './source-file.ts';
-import { TargetFile } from './target-file.ts';
+} from './target-store.ts';
 
 /** Where a transfer is to be written. */
 export interface TargetPlace {
