@@ -41,10 +41,12 @@ export { Localstream, openLocalstream } from './localstream.ts';
 export type { ExistingPolicy } from './protocol/messages.ts';
 export { escapeText } from './protocol/text.ts';
 export type { ShareMode } from './server/access.ts';
+export type { CodeOptions, OpenCode } from './server/codes.ts';
 export type { SendOptions } from './server/listener.ts';
 export { Listener } from './server/listener.ts';
 export type { Share, ShareOptions } from './server/shares.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
+export type { TypedCode } from './session/pair.ts';
 export type {
   Direction,
   FileOutcome,

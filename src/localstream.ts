@@ -142,8 +142,18 @@ export class Localstream implements AsyncDisposable {
       const discovery = await this.#startDiscovery();
       const { host, port } = listener;
       const { name, fingerprint } = this;
-      const advertisement = await discovery.advertise({ name, port, fingerprint, login: false, host });
-      await listener.closed;
+      const nameplates = listener.codes.map(({ nameplate }) => nameplate);
+      const advertisement = await discovery.advertise({
+        name,
+        port,
+        fingerprint,
+        login: false,
+        nameplates,
+        host,
+      });
+      // Who has no code left is of no use to anybody else.
+      const over = nameplates.length > 0 ? [listener.codesOver] : [];
+      await Promise.race([listener.closed, ...over]);
       await advertisement.stop();
     } catch (error) {
       this.log.write({ error, doing: `making port ${listener.port} known` });

@@ -9,6 +9,7 @@ import type { Limiter } from '../net/limiter.ts';
 import { exportSecret } from '../net/tls.ts';
 import type { LaneRequest } from '../protocol/lane-proof.ts';
 import { MIN_CHUNK } from '../protocol/limits.ts';
+import type { PairRequest } from '../protocol/messages.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
@@ -22,6 +23,7 @@ import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
+import { type Claim, type CodeOptions, Codes, type OpenCode } from './codes.ts';
 import { Entrance } from './entrance.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
@@ -51,6 +53,8 @@ export interface ListenOptions {
   readonly open?: boolean;
   /** Asked for each unknown key. Absent: unknown keys are refused. */
   readonly decide?: Decide;
+  /** Opens pairing codes: see {@link Listener.codes}. Then only those come in who know one, trusted or not. */
+  readonly codes?: CodeOptions;
 }
 
 export interface SendOptions {
@@ -109,13 +113,20 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #shares: Shares;
   readonly #entrance: Entrance;
   readonly #places: Places;
+  readonly #codes: Codes | undefined;
   readonly #connections = new Map<string, Connection>();
   readonly #continuations = new Continuations();
   readonly #approvals = new Approvals();
   #closing: Promise<void> | undefined;
   #progress: NodeJS.Timeout | undefined;
 
-  private constructor(host: ListenerHost, options: ListenOptions, shares: Shares, entrance: Entrance) {
+  private constructor(
+    host: ListenerHost,
+    options: ListenOptions,
+    shares: Shares,
+    entrance: Entrance,
+    codes: Codes | undefined,
+  ) {
     super();
     this.#host = host;
     this.closed = this.#closed.promise;
@@ -125,6 +136,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     this.open = options.open ?? false;
     this.maxConnections = options.maxConnections ?? host.settings.maxConnections;
     this.#places = new Places(this.maxConnections);
+    this.#codes = codes;
     this.host = entrance.host;
     this.port = entrance.port;
   }
@@ -132,6 +144,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
   static async start(host: ListenerHost, options: ListenOptions): Promise<Listener> {
     const shares = new Shares(options.shares ?? []);
+    const codes = options.codes && new Codes(options.codes);
     const { identity, settings, log } = host;
     const listening = Promise.withResolvers<Listener>();
     const entrance = await Entrance.open(
@@ -152,13 +165,23 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         failed: (error) => log.write({ error, doing: `listening on port ${entrance.port}` }),
       },
     );
-    const listener = new Listener(host, options, shares, entrance);
+    const listener = new Listener(host, options, shares, entrance, codes);
     listening.resolve(listener);
     return listener;
   }
 
   get shares(): readonly Share[] {
     return this.#shares.list;
+  }
+
+  /** The pairing codes that were opened with it, used or not. */
+  get codes(): readonly OpenCode[] {
+    return this.#codes?.list ?? [];
+  }
+
+  /** Settles when the last pairing code is used, burnt or too old. */
+  get codesOver(): Promise<void> {
+    return this.#codes?.over ?? Promise.resolve();
   }
 
   get peers(): readonly PeerInfo[] {
@@ -275,6 +298,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
 
   async #close(): Promise<void> {
     this.#entrance.stop();
+    this.#codes?.close();
     const connections = [...this.#connections.values()];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
     await this.#entrance.freed();
@@ -300,9 +324,10 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const { identity, settings, trust, name } = this.#host;
     const stranger = await proveStranger(socket, identity, settings.handshakeTimeout);
     let giveBack = () => {};
+    let claim: Claim | undefined;
     try {
       this.#places.requireFree();
-      const peer = await letIn(stranger, {
+      const entry = await letIn(stranger, {
         name,
         trust,
         open: this.open || this.#approvals.has(stranger.fingerprint),
@@ -313,14 +338,25 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         enter: () => {
           giveBack = this.#places.take();
         },
+        claim: this.#codes && ((request) => this.#claim(stranger, request, known)),
       });
+      claim = entry.claim;
       if (this.#closing) throw errorOf('SHUTTING_DOWN');
-      this.#start(stranger, peer, giveBack);
+      this.#start(stranger, entry.peer, giveBack);
+      claim?.grant(entry.peer);
     } catch (error) {
+      claim?.fail(typed(error));
       giveBack();
       turnAway(stranger.channel, error);
       throw error;
     }
+  }
+
+  async #claim(stranger: Stranger, request: PairRequest, known: () => void): Promise<Claim> {
+    if (!this.#codes) throw errorOf('WRONG_CODE');
+    // While it has the code to itself, others must not push it out: that would burn the code.
+    known();
+    return await this.#codes.claim(stranger, this.#host.identity.fingerprint, request);
   }
 
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
@@ -371,7 +407,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     void connection.ended.then((reason) => {
       this.#connections.delete(peer.id);
-      if (reason.code === 'LOST' && !peer.trusted) this.#approvals.keep(peer.fingerprint);
+      if (reason.code === 'LOST' && (!peer.trusted || this.#codes)) this.#approvals.keep(peer.fingerprint);
       giveBack();
       this.emit('left', peer, reason);
     });
