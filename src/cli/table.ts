@@ -3,6 +3,7 @@ import type { Command, Scope } from './command.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
 import { get, put } from './commands/get-put.ts';
+import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
@@ -28,6 +29,10 @@ export const COMMANDS: readonly Command[] = [
   put,
   sendFile,
   receiveFile,
+  jobs,
+  wait,
+  cancel,
+  fg,
   verify,
   identity,
   trust,

@@ -1,11 +1,13 @@
 /** What stays open from one command to the next: this machine's localstream, the connection, the open questions. */
 import { errorOf } from '../errors.ts';
 import type { Localstream, Session } from '../index.ts';
+import { Jobs } from './jobs.ts';
 import { Pending } from './pending.ts';
 
 /** One for each process. Nothing is opened before a command needs it. */
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
+  readonly jobs = new Jobs();
   /** Told when another server, or none, is connected. */
   onSession: () => void = () => {};
   #session: Session | undefined;
@@ -53,6 +55,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.jobs.cancelAll();
     const session = this.session;
     this.session = undefined;
     await session?.close();
