@@ -26,6 +26,8 @@ export interface SessionHost {
   readonly pool: WorkerPool;
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
+  /** Servers whose keys were pinned unseen in this run. */
+  readonly unseen: Set<Fingerprint>;
 }
 
 export interface ConnectOptions {
@@ -61,6 +63,8 @@ export class Link {
   /** Of the first connection, without the milliseconds of its handshake. */
   readonly roundTrip: number;
   connection: Connection;
+  /** Kept for as long as the session, so that a connection that broke is made again without a question. */
+  #user: { readonly name: string; readonly password: string } | undefined;
 
   private constructor(host: SessionHost, address: Address, handlers: ConnectionHandlers, opened: Opened) {
     this.#host = host;
@@ -79,10 +83,37 @@ export class Link {
     if (pairing) parsePairingCode(pairing.code);
     const check =
       pairing === undefined
-        ? new ServerTrust({ trust, address, fingerprint, acceptNew, decide })
+        ? new ServerTrust({ trust, address, fingerprint, acceptNew, decide, unseen: host.unseen })
         : new CodeTrust(trust, pairing);
     const opened = await open(host, address, check, handlers, options);
+    if (fingerprint !== undefined) host.unseen.delete(fingerprint);
     return new Link(host, address, handlers, opened);
+  }
+
+  /**
+   * Throws NOT_TRUSTED unless the server's key was pinned before, given, paired or confirmed by a person: a password is
+   * for no other, since whoever stands in the middle would have it.
+   */
+  async requireConfirmed(): Promise<void> {
+    const { fingerprint } = this.connection.peer;
+    if (!this.#host.unseen.has(fingerprint)) return;
+    const known = await this.#host.trust.get(fingerprint);
+    if (known !== undefined && known.how !== 'accept-new') return;
+    throw errorOf(
+      'NOT_TRUSTED',
+      `no password goes to a server whose key nobody has compared: ${fingerprint}`,
+      {
+        hint: 'compare it there with `localstream identity`, then use --fingerprint in place of --accept-new',
+      },
+    );
+  }
+
+  /** Logs in; a connection in place of this one does so too. Throws NOT_TRUSTED, LOGIN_FAILED, LOGIN_LATER, … */
+  async login(name: string, password: string): Promise<string> {
+    await this.requireConfirmed();
+    const user = await this.connection.login(name, password);
+    this.#user = { name, password };
+    return user;
   }
 
   /** Connects again. Only the key that was there before will do, whatever was asked about it then. */
@@ -99,6 +130,12 @@ export class Link {
       decide: async () => {},
     };
     const opened = await open(this.#host, this.#address, check, this.#handlers, signal ? { signal } : {});
+    try {
+      if (this.#user) await opened.connection.login(this.#user.name, this.#user.password);
+    } catch (error) {
+      await opened.connection.close();
+      throw error;
+    }
     this.connection = opened.connection;
   }
 }

@@ -44,6 +44,9 @@ const roots = v.pipe(
 const n = whole(0, Number.MAX_SAFE_INTEGER);
 const request = whole(0, 0xffff_ffff);
 
+/** Of a user's name and of its password; what is longer is nobody's. */
+const MAX_LOGIN = 1024;
+
 const SPKI_MAX = 1024;
 const RSA_BYTES = 384;
 
@@ -150,6 +153,9 @@ const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('cancel'), transfer, flag, detail, discard: v.optional(v.boolean()) }),
   v.object({ n, type: v.literal('receipt'), transfer, body: text(192 * 1024), signature: bytes(RSA_BYTES) }),
   v.object({ n, type: v.literal('received'), transfer }),
+  v.object({ n, type: v.literal('login'), name: text(MAX_LOGIN), password: text(MAX_LOGIN) }),
+  v.object({ n, type: v.literal('welcome'), name: text(MAX_LOGIN) }),
+  v.object({ n, type: v.literal('denied'), flag, detail }),
   BYE,
 ]);
 

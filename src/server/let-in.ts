@@ -31,6 +31,7 @@ export interface LetInOptions {
   /** Our name. */
   readonly name: string;
   readonly trust: TrustStore;
+  /** Nobody is asked about an unknown key: everybody may in, or a login decides. */
   readonly open: boolean;
   readonly decide: Decide | undefined;
   /** Milliseconds that the people have. */

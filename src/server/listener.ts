@@ -28,6 +28,8 @@ import { Entrance } from './entrance.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
+import type { Users } from './users.ts';
+import { type Auth, Visit } from './visit.ts';
 
 /** What every listener of a machine works with. */
 export interface ListenerHost {
@@ -39,6 +41,7 @@ export interface ListenerHost {
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
   readonly log: ErrorLog;
+  readonly users: Users;
 }
 
 export interface ListenOptions {
@@ -49,8 +52,13 @@ export interface ListenOptions {
   /** Peers that may be connected at once; the setting `maxConnections` by default. */
   readonly maxConnections?: number;
   readonly shares?: readonly ShareOptions[];
-  /** Everybody is let in. */
+  /** Everybody is let in: `auth` is `none`. */
   readonly open?: boolean;
+  /**
+   * Who is let in: everybody (`none`), whose key is trusted or whom `decide` lets in (`trusted`, the default), or users
+   * who log in (`password`): whatever their key, and trusted keys too.
+   */
+  readonly auth?: Auth;
   /** Asked for each unknown key. Absent: unknown keys are refused. */
   readonly decide?: Decide;
   /** Opens pairing codes: see {@link Listener.codes}. Then only those come in who know one, trusted or not. */
@@ -98,6 +106,8 @@ interface ListenerEvents {
   transfer: [TransferInfo];
   receipt: [Receipt];
   failed: [{ readonly transfer: TransferInfo; readonly error: LocalstreamError }];
+  /** Why users can't log in for now; nothing once they can again. */
+  users: [LocalstreamError | undefined];
 }
 
 export class Listener extends EventEmitter<ListenerEvents> implements AsyncDisposable {
@@ -105,6 +115,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly port: number;
   readonly maxConnections: number;
   readonly open: boolean;
+  readonly auth: Auth;
   /** Settles when the port has been closed. */
   readonly closed: Promise<void>;
   readonly #closed = Promise.withResolvers<void>();
@@ -115,6 +126,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #places: Places;
   readonly #codes: Codes | undefined;
   readonly #connections = new Map<string, Connection>();
+  /** Those whose user is not known yet. */
+  readonly #waiting = new Set<Connection>();
   readonly #continuations = new Continuations();
   readonly #approvals = new Approvals();
   #closing: Promise<void> | undefined;
@@ -133,16 +146,23 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     this.#entrance = entrance;
     this.#shares = shares;
     this.#decide = options.decide;
-    this.open = options.open ?? false;
+    this.auth = options.auth ?? (options.open ? 'none' : 'trusted');
+    this.open = this.auth === 'none';
     this.maxConnections = options.maxConnections ?? host.settings.maxConnections;
     this.#places = new Places(this.maxConnections);
     this.#codes = codes;
     this.host = entrance.host;
     this.port = entrance.port;
+    if (this.auth === 'password') {
+      const quiet = host.users.onTrouble((error) => this.emit('users', error));
+      void this.closed.then(quiet);
+    }
   }
 
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
   static async start(host: ListenerHost, options: ListenOptions): Promise<Listener> {
+    if (options.open && options.auth !== undefined && options.auth !== 'none')
+      throw errorOf('USAGE', `a listener can't be open to everybody and ask for ${options.auth}`);
     const shares = new Shares(options.shares ?? []);
     const codes = options.codes && new Codes(options.codes);
     const { identity, settings, log } = host;
@@ -299,7 +319,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   async #close(): Promise<void> {
     this.#entrance.stop();
     this.#codes?.close();
-    const connections = [...this.#connections.values()];
+    const connections = [...this.#connections.values(), ...this.#waiting];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
     await this.#entrance.freed();
     this.#closed.resolve();
@@ -330,13 +350,15 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       const entry = await letIn(stranger, {
         name,
         trust,
-        open: this.open || this.#approvals.has(stranger.fingerprint),
+        open: this.auth !== 'trusted' || this.#approvals.has(stranger.fingerprint),
         decide: this.#decide,
         patience: settings.decisionTimeout,
         proven: known,
         ask: () => this.#places.ask(stranger.address),
         enter: () => {
-          giveBack = this.#places.take();
+          // Who has not logged in takes no user's place, and there are not many of them.
+          const isAwaited = this.auth === 'password';
+          giveBack = isAwaited ? this.#places.ask(stranger.address) : this.#places.take();
         },
         claim: this.#codes && ((request) => this.#claim(stranger, request, known)),
       });
@@ -360,9 +382,10 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   }
 
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
-    const { identity, settings, pool, limiter, recorder } = this.#host;
+    const { identity, settings, pool, limiter } = this.#host;
     const { channel, keys, key } = stranger;
-    const connection = new Connection({
+    const visit = new Visit(this.auth);
+    const connection: Connection = new Connection({
       channel,
       keys,
       identity,
@@ -374,24 +397,87 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       receiptFiles: settings.receiptFiles,
       keepAlive: settings.keepAlive,
       handlers: {
-        list: (path) => this.#shares.entries(path),
-        get: ({ paths }) => this.#shares.source(paths),
+        list: (path) => this.#shares.entries(path, visit.visitor),
+        get: ({ paths }) => this.#shares.source(paths, visit.visitor),
         put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
-          this.#shares.target(target, roots, existing, {
-            durable: durable ?? false,
-            dryRun: dryRun ?? false,
-            trustMtime: trustMtime ?? false,
-            verify: verify ?? false,
-            reserve: settings.freeSpaceReserve,
-            protectedFolder: undefined,
-            rules: undefined,
-            renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
-          }),
+          this.#shares.target(
+            target,
+            roots,
+            existing,
+            {
+              durable: durable ?? false,
+              dryRun: dryRun ?? false,
+              trustMtime: trustMtime ?? false,
+              verify: verify ?? false,
+              reserve: settings.freeSpaceReserve,
+              protectedFolder: undefined,
+              rules: undefined,
+              renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
+            },
+            visit.visitor,
+          ),
+        ...(this.auth === 'password' && {
+          login: (name, password) => this.#login(connection, visit, { name, password }, giveBack),
+        }),
         supersede: (transfer) => this.#supersede(transfer, peer.fingerprint),
       },
     });
+    if (visit.isKnown) this.#enter(connection, giveBack);
+    else this.#await(connection, giveBack);
+  }
+
+  /** Until its user is known there is nothing but time for it to say who that is. */
+  #await(connection: Connection, giveBack: () => void): void {
+    this.#waiting.add(connection);
+    const { decisionTimeout } = this.#host.settings;
+    const late = setTimeout(() => {
+      if (this.#waiting.has(connection)) void connection.close(errorOf('TIMEOUT', 'nobody logged in'));
+    }, decisionTimeout).unref();
+    void connection.ended.then(() => {
+      clearTimeout(late);
+      if (this.#waiting.delete(connection)) giveBack();
+    });
+  }
+
+  /** Somebody says who it is. Throws LOGIN_FAILED, LOGIN_LATER, FULL, BUSY, NOT_ALLOWED. */
+  async #login(
+    connection: Connection,
+    visit: Visit,
+    said: { readonly name: string; readonly password: string },
+    giveBack: () => void,
+  ): Promise<string> {
+    const { users, log } = this.#host;
+    const { address, fingerprint } = connection.peer;
+    if (visit.isKnown) throw errorOf('NOT_ALLOWED', 'somebody is logged in already; connect again');
+    this.#places.requireFree();
+    const user = await users.login({ ...said, address, device: fingerprint }).catch((reason: unknown) => {
+      const error = typed(reason);
+      log.write({ error, address, peer: fingerprint, doing: `a login on port ${this.port}` });
+      this.emit('refused', { address, error });
+      throw error;
+    });
+    // It may have left, or the listener been closed, while the password was looked at.
+    if (!this.#waiting.has(connection)) throw errorOf('CLOSED');
+    const leave = this.#places.take();
+    this.#waiting.delete(connection);
+    giveBack();
+    visit.become(user.name, user.grants);
+    connection.peer = { ...connection.peer, user: user.name };
+    const forget = users.follow({
+      name: user.name,
+      update: (grants) => visit.become(user.name, grants),
+      end: (reason) => void connection.close(reason),
+    });
+    void connection.ended.then(forget);
+    this.#enter(connection, leave);
+    return user.name;
+  }
+
+  /** A peer is in. */
+  #enter(connection: Connection, giveBack: () => void): void {
+    const { peer } = connection;
     this.#connections.set(peer.id, connection);
-    recorder.follow(connection, 'server', this.port);
+    this.#host.recorder.follow(connection, 'server', this.port);
     connection.on('transfer', (transfer) => {
       this.emit('transfer', transfer.info());
       this.#watch();

@@ -105,5 +105,5 @@ export function sayBye(channel: ControlChannel, reason: LocalstreamError): void 
 
 /** What a peer may read of an error: the text of those that were made for it, nothing of this machine. */
 function publicDetail(reason: LocalstreamError): string | undefined {
-  return reason.code === 'FULL' ? reason.message : undefined;
+  return reason.code === 'FULL' || reason.code === 'LOGIN_LATER' ? reason.message : undefined;
 }
