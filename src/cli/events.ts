@@ -174,6 +174,13 @@ export interface JobEvent {
   }[];
 }
 
+/** Where the shell stands. */
+export interface FolderEvent {
+  event: 'folder';
+  side: 'remote' | 'local';
+  path: string;
+}
+
 /** One entry of a listing. */
 export interface EntryEvent {
   event: 'entry';
@@ -340,6 +347,7 @@ export type OutputEvent =
   | OfferEvent
   | ProgressEvent
   | JobEvent
+  | FolderEvent
   | EntryEvent
   | ReceiptEvent
   | FailedEvent

@@ -6,7 +6,7 @@ import type { JobBars } from './job-bars.ts';
 import { type Job, jobCount } from './jobs.ts';
 import { LineReader } from './line-reader.ts';
 import { runOutside } from './outside.ts';
-import { peerName, questionEvent, questionLines } from './peer-text.ts';
+import { peerName, questionEvent, questionLines, shownName } from './peer-text.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import { forgiven, Script } from './script.ts';
 import { Shell, type ShellSetup } from './shell.ts';
@@ -136,8 +136,9 @@ class Terminal extends Shell {
   }
 
   #prompt(): string {
-    const { session, jobs } = this.setup.workspace;
-    const name = session === undefined ? 'localstream' : peerName(session.peer);
+    const { session, folder, jobs } = this.setup.workspace;
+    const place = folder === '/' ? '' : `:${shownName(folder)}`;
+    const name = session === undefined ? 'localstream' : `${peerName(session.peer)}${place}`;
     const running = jobs.running.length === 0 ? '' : ` [${jobCount(jobs.running)}]`;
     return `${this.setup.output.style.errorPaint.strong(name)}${running}> `;
   }

@@ -2,6 +2,7 @@
 import type { Command, Scope } from './command.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
+import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
 import { get, put } from './commands/get-put.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
@@ -25,6 +26,11 @@ export const COMMANDS: readonly Command[] = [
   connect,
   disconnect,
   listDir,
+  cd,
+  pwd,
+  lcd,
+  lpwd,
+  lls,
   get,
   put,
   sendFile,

@@ -8,9 +8,10 @@ import { Pending } from './pending.ts';
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
   readonly jobs = new Jobs();
-  /** Told when another server, or none, is connected. */
+  /** Told when another server, or none, is connected, or another folder is where the shell stands. */
   onSession: () => void = () => {};
   #session: Session | undefined;
+  #folder = '/';
   readonly #home: string | undefined;
   readonly #warn: (message: string) => void;
   #localstream: Promise<Localstream> | undefined;
@@ -32,6 +33,17 @@ export class Workspace implements AsyncDisposable {
 
   set session(session: Session | undefined) {
     this.#session = session;
+    this.#folder = '/';
+    this.onSession();
+  }
+
+  /** The folder of the server that paths without a leading slash start from. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  set folder(folder: string) {
+    this.#folder = folder;
     this.onSession();
   }
 
