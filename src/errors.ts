@@ -24,6 +24,7 @@ const LOCAL_CODES = {
   NO_SUCH_USER: { exit: 1, meaning: 'there is no user of that name' },
   USER_EXISTS: { exit: 1, meaning: 'there is a user of that name' },
   NO_USERS: { exit: 4, meaning: 'the user store does not answer' },
+  COMMAND_FAILED: { exit: 1, meaning: 'a command of the system, run with !, failed' },
   TERMINATED: { exit: 143, meaning: 'ended by a signal' },
 } as const;
 

@@ -13,6 +13,8 @@
  * @module
  */
 
+export type { UserName } from './auth/user-name.ts';
+export type { Grant, Right, User, UserStore } from './auth/user-store.ts';
 export type { ConnectOptions } from './client/link.ts';
 export type { RetryNotice } from './client/reconnect.ts';
 export type { Entry, Offer, PutOptions, ReceiveOptions, TransferOptions } from './client/session.ts';
@@ -41,10 +43,13 @@ export { Localstream, openLocalstream } from './localstream.ts';
 export type { ExistingPolicy } from './protocol/messages.ts';
 export { escapeText } from './protocol/text.ts';
 export type { ShareMode } from './server/access.ts';
+export type { CodeOptions, OpenCode } from './server/codes.ts';
 export type { SendOptions } from './server/listener.ts';
 export { Listener } from './server/listener.ts';
 export type { Share, ShareOptions } from './server/shares.ts';
+export type { Auth } from './server/visit.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
+export type { TypedCode } from './session/pair.ts';
 export type {
   Direction,
   FileOutcome,

@@ -1,4 +1,5 @@
 /** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
+import type { UserStore } from './auth/user-store.ts';
 import type { ConnectOptions } from './client/link.ts';
 import { Session } from './client/session.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
@@ -7,6 +8,7 @@ import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
 import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
+import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
 import { type VerifiedFile, verifyReceived } from './session/verify.ts';
 import type { Settings } from './settings.ts';
@@ -111,6 +113,12 @@ export class Localstream implements AsyncDisposable {
     return verifyReceived(this.receipts, path, signal);
   }
 
+  /** The users, for who manages them. Belongs to this object, and is closed with it. Throws STATE, BAD_SETTING. */
+  async users(): Promise<UserStore> {
+    this.#requireOpen();
+    return await this.#host.users.store();
+  }
+
   /** Closes listeners and sessions, writes what is not written. May be called again. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -142,8 +150,18 @@ export class Localstream implements AsyncDisposable {
       const discovery = await this.#startDiscovery();
       const { host, port } = listener;
       const { name, fingerprint } = this;
-      const advertisement = await discovery.advertise({ name, port, fingerprint, login: false, host });
-      await listener.closed;
+      const nameplates = listener.codes.map(({ nameplate }) => nameplate);
+      const advertisement = await discovery.advertise({
+        name,
+        port,
+        fingerprint,
+        login: listener.auth === 'password',
+        nameplates,
+        host,
+      });
+      // Who has no code left is of no use to anybody else.
+      const over = nameplates.length > 0 ? [listener.codesOver] : [];
+      await Promise.race([listener.closed, ...over]);
       await advertisement.stop();
     } catch (error) {
       this.log.write({ error, doing: `making port ${listener.port} known` });
@@ -156,6 +174,7 @@ export class Localstream implements AsyncDisposable {
     const all = [...this.#sessions, ...this.#listeners];
     await Promise.allSettled(all.map((one) => one.close()));
     await this.#host.recorder.flush();
+    await this.#host.users[Symbol.asyncDispose]();
     await this.sessions.close();
     await this.log.close();
     await this.#host.pool.close();
@@ -172,6 +191,9 @@ interface HostParts {
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
   readonly log: ErrorLog;
+  readonly users: Users;
+  /** Servers whose keys were taken unseen in this run. */
+  readonly unseen: Set<Fingerprint>;
 }
 
 /**
@@ -195,9 +217,24 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
   const log = new ErrorLog(home, settings.log, warn);
   const recorder = new Recorder({ sessions, receipts, log });
   const pool = new WorkerPool(settings.workers);
+  const users = new Users(home.usersFile, settings.auth);
+  users.onTrouble((error) => {
+    if (error) log.write({ error, doing: 'the users' });
+  });
   const limiter = settings.limit === null ? undefined : new Limiter(settings.limit);
   return new Localstream(
-    { identity, name: settings.name, settings, trust, pool, limiter, recorder, log },
+    {
+      identity,
+      name: settings.name,
+      settings,
+      trust,
+      pool,
+      limiter,
+      recorder,
+      log,
+      users,
+      unseen: new Set(),
+    },
     home,
     sessions,
     receipts,

@@ -9,6 +9,8 @@ export interface Asker {
   readonly client?: (question: TrustQuestion, signal: AbortSignal) => Promise<TrustAnswer>;
   /** A peer wants to send something that was not asked about yet. */
   readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
+  /** The shell is left while jobs run. */
+  readonly leave?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** Targets exist and differ. What becomes of one; `all` is for every one that is left. */
   readonly existing?: (path: string, others: number, signal: AbortSignal) => Promise<ExistingAnswer>;
 }

@@ -18,7 +18,16 @@ export const GROUPS = {
 export type Group = keyof typeof GROUPS;
 
 /** What a completion of this value would offer. */
-export type Completion = 'command' | 'path' | 'folder' | 'remote' | 'peer' | 'port' | 'question' | 'none';
+export type Completion =
+  | 'command'
+  | 'path'
+  | 'folder'
+  | 'remote'
+  | 'peer'
+  | 'port'
+  | 'question'
+  | 'job'
+  | 'none';
 
 /** Turns what was typed into a value. Throws USAGE with a message that says what would be right. */
 export type Parse<Value> = (text: string) => Value;
@@ -98,6 +107,8 @@ export interface Command<Positional extends Arguments = Arguments, Named extends
   readonly aliases: readonly string[];
   readonly group: Group;
   readonly scope: Scope;
+  /** Whether an `&` at its end makes a job of it. */
+  readonly background?: boolean;
   /** One clause in lower case without a final period. */
   readonly summary: string;
   /** What a person must know besides, one paragraph each. */

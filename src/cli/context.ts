@@ -19,8 +19,8 @@ export interface Globals {
 
 /** The shell, as far as commands reach into it. */
 export interface ShellControl {
-  /** Ends the shell after the command that is running. */
-  leave(): void;
+  /** Ends the shell after the command that is running. Throws BUSY where jobs run and nobody can be asked about them. */
+  leave(): Promise<void>;
 }
 
 /** Help, for people and for programs. */
@@ -39,6 +39,8 @@ export interface Context {
   readonly background: Output;
   /** Aborted by Ctrl-C (CANCELLED) or a signal (TERMINATED). */
   readonly signal: AbortSignal;
+  /** Of a job: aborted before `signal` where what has arrived is not to be kept. */
+  readonly discard?: AbortSignal;
   readonly globals: Globals;
   readonly workspace: Workspace;
   readonly asker: Asker;
@@ -53,15 +55,17 @@ export interface Context {
 /** What every transfer of a command is given. */
 export interface TransferOptions {
   readonly signal: AbortSignal;
+  readonly discard?: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onRetry: (next: RetryNotice) => void;
 }
 
 /** Stops with the command, and shows how it goes. */
 export function transferOptions(context: Context, progress: ProgressReporter): TransferOptions {
-  const { output, signal } = context;
+  const { output, signal, discard } = context;
   return {
     signal,
+    ...(discard === undefined ? {} : { discard }),
     onProgress: (state) => progress.report(state),
     onRetry: ({ attempt, at, error }) => {
       const seconds = Math.max(0, Math.round((at.getTime() - Date.now()) / 100) / 10);

@@ -150,6 +150,37 @@ export interface FailedEvent {
   message: string;
 }
 
+/** A command in the background: it has begun, it is over, or it is listed. */
+export interface JobEvent {
+  event: 'job';
+  /** What `wait N`, `cancel N` and `fg N` want. */
+  number: number;
+  /** As it was typed. */
+  line: string;
+  state: 'running' | 'done' | 'failed' | 'cancelled';
+  /** Why it failed; null otherwise. */
+  code: ErrorCode | null;
+  message: string | null;
+  startedAt: string;
+  transfers: {
+    transferId: string;
+    direction: 'send' | 'receive';
+    phase: 'waiting' | 'moving' | 'committing';
+    files: number;
+    filesTotal: number;
+    bytes: number;
+    bytesTotal: number;
+    totalsKnown: boolean;
+  }[];
+}
+
+/** Where the shell stands. */
+export interface FolderEvent {
+  event: 'folder';
+  side: 'remote' | 'local';
+  path: string;
+}
+
 /** One entry of a listing. */
 export interface EntryEvent {
   event: 'entry';
@@ -315,6 +346,8 @@ export type OutputEvent =
   | VerifiedEvent
   | OfferEvent
   | ProgressEvent
+  | JobEvent
+  | FolderEvent
   | EntryEvent
   | ReceiptEvent
   | FailedEvent

@@ -6,6 +6,7 @@ import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor 
 import { Writable } from 'node:stream';
 import { HISTORY_LINES } from './history.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
+import { widthOf } from './text-width.ts';
 
 /** What a {@link LineReader} is made of. */
 export interface LineReaderOptions {
@@ -15,6 +16,8 @@ export interface LineReaderOptions {
   readonly history: readonly string[];
   /** Ctrl-C. */
   readonly onInterrupt: () => void;
+  /** Lines that stand above the prompt while something is typed, none wider than the columns given. */
+  readonly above?: (columns: number) => readonly string[];
 }
 
 /** Lines of a terminal, one at a time. */
@@ -26,6 +29,8 @@ export class LineReader implements Overlay, Disposable {
   #interface: Interface;
   #waiting: ((line: string | undefined) => void) | undefined;
   #place: Disposable | undefined;
+  /** The lines above the prompt as they were drawn. */
+  #above: readonly string[] = [];
   #isEnded = false;
   /** A paste that wraps leaves readline wrong about its rows, and the next key would draw the line a second time. */
   readonly #onInput = () => {
@@ -85,8 +90,20 @@ export class LineReader implements Overlay, Disposable {
     this.#settle(undefined);
   }
 
+  /** Takes {@link end} back: somebody wants to stay after all. */
+  resume(): void {
+    this.#isEnded = false;
+  }
+
+  /** Draws again what stands above the prompt. */
+  redraw(): void {
+    if (this.#waiting === undefined) return;
+    this.hide();
+    this.show();
+  }
+
   hide(): void {
-    moveCursor(this.#options.screen.stderr, 0, -this.#interface.getCursorPos().rows);
+    moveCursor(this.#options.screen.stderr, 0, -this.#interface.getCursorPos().rows - this.#rowsAbove());
     cursorTo(this.#options.screen.stderr, 0);
     clearScreenDown(this.#options.screen.stderr);
   }
@@ -96,6 +113,8 @@ export class LineReader implements Overlay, Disposable {
     // draws once unseen; then it is the row of the cursor, and that many rows are made for it to go up.
     this.#findCursor();
     this.#echo.isMuted = false;
+    this.#above = this.#options.above?.(this.#columns) ?? [];
+    for (const line of this.#above) this.#options.screen.stderr.write(`${line}\n`);
     this.#options.screen.stderr.write('\n'.repeat(this.#interface.getCursorPos().rows));
     this.#interface.prompt(true);
   }
@@ -131,7 +150,10 @@ export class LineReader implements Overlay, Disposable {
     });
     lines.on('line', (line) => {
       if (this.#waiting === undefined) this.#ahead.push(line);
-      else this.#settle(line);
+      else {
+        this.#wipeAbove(line);
+        this.#settle(line);
+      }
     });
     lines.on('history', (history) => {
       this.#history = [...history];
@@ -150,6 +172,28 @@ export class LineReader implements Overlay, Disposable {
     // Only ours: readline lets go of the keys in a listener of its own.
     this.#interface.off('close', this.#onClose);
     this.#interface.close();
+  }
+
+  get #columns(): number {
+    return Math.max(1, this.#options.screen.columns);
+  }
+
+  /** Rows of the screen that the lines above the prompt take now: a terminal that got narrower has broken them. */
+  #rowsAbove(): number {
+    return this.#above.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / this.#columns)), 0);
+  }
+
+  /** After a line was entered: what stood above it goes, and the line stays. */
+  #wipeAbove(line: string): void {
+    if (this.#above.length === 0) return;
+    const { stderr } = this.#options.screen;
+    const entered = `${this.#interface.getPrompt()}${line}`;
+    const rows = Math.floor(widthOf(entered) / this.#columns) + 1;
+    moveCursor(stderr, 0, -rows - this.#rowsAbove());
+    cursorTo(stderr, 0);
+    clearScreenDown(stderr);
+    stderr.write(`${entered}\n`);
+    this.#above = [];
   }
 
   /** Lets readline draw unseen, after which it knows the row that the cursor is in. */

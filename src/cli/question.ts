@@ -52,6 +52,7 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
         output.event(offerEvent(offer, null));
         return askOffer(offer, signal);
       }),
+    leave: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     existing: (path, others, signal) => inTurn(signal, () => askExisting(path, others, signal)),
   };
 }
@@ -80,9 +81,12 @@ async function askTrust(question: TrustQuestion, signal: AbortSignal): Promise<T
 }
 
 async function askOffer(offer: Offer, signal: AbortSignal): Promise<boolean> {
-  const message = `${peerText(offer.from)} offers ${offerText(offer)}. Take it?`;
+  return await askYes(`${peerText(offer.from)} offers ${offerText(offer)}. Take it?`, signal, true);
+}
+
+async function askYes(message: string, signal: AbortSignal, byDefault: boolean): Promise<boolean> {
   const { answer } = await prompting(signal, (prompt) =>
-    prompt([{ type: 'confirm', name: 'answer', message, default: true }]),
+    prompt([{ type: 'confirm', name: 'answer', message, default: byDefault }]),
   );
   return answer;
 }

@@ -20,8 +20,10 @@ export interface Ways {
 
 /** Milliseconds that a peer is looked for on the network. */
 const LOOK = 2000;
+/** The same for a trusted peer with a remembered address. */
+const LOOK_KNOWN = 300;
 /** Milliseconds that the system's answer is waited for when somebody of that name has been found already. */
-const LATE = 1000;
+const LATE = 300;
 const MOST_WAYS = 6;
 
 /** Codes after which another address of the same peer is worth a try: nothing of ours has been sent. */
@@ -60,9 +62,11 @@ export async function waysTo(
     trusted === undefined
       ? typedName(peer.name) === typedName(host)
       : peer.fingerprintHint !== undefined && keyText(trusted).startsWith(peer.fingerprintHint);
-  await using browser = await localstream.discover();
-  const found = await firstFound(browser, matches, signal);
-  if (await Promise.race([resolving, after(found.length > 0 ? LATE : LOOK, signal, false)])) return direct;
+  // Whoever has a remembered address is most likely there; others can only be looked for.
+  const look = knownPlaces(trusted).length > 0 ? LOOK_KNOWN : LOOK;
+  const found = await lookAround(localstream, matches, look, signal);
+  const patience = found.length > 0 || look === LOOK_KNOWN ? LATE : LOOK;
+  if (await Promise.race([resolving, after(patience, signal, false)])) return direct;
   signal.throwIfAborted();
   if (trusted === undefined && found.length > 1) throw ambiguous(host, found);
   const ways = [
@@ -99,13 +103,26 @@ function knownPlaces(trusted: TrustedPeer | undefined): Way[] {
   return (trusted?.addresses ?? []).map(parsePeer).map(({ host, port }) => ({ host, port }));
 }
 
+/** Looks on the network, if that is not turned off. */
+async function lookAround(
+  localstream: Localstream,
+  matches: (peer: FoundPeer) => boolean,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<FoundPeer[]> {
+  if (localstream.settings.discovery.enabled === 'off') return [];
+  await using browser = await localstream.discover();
+  return await firstFound(browser, matches, milliseconds, signal);
+}
+
 /** Everybody who matches, as soon as somebody does; nobody after a while. */
 async function firstFound(
   browser: Browser,
   matches: (peer: FoundPeer) => boolean,
+  milliseconds: number,
   signal: AbortSignal,
 ): Promise<FoundPeer[]> {
-  void after(LOOK, signal, undefined).then(() => browser.stop());
+  void after(milliseconds, signal, undefined).then(() => browser.stop());
   for await (const { change, peer } of browser) if (change !== 'vanish' && matches(peer)) break;
   return browser.found().filter(matches);
 }

@@ -1,116 +1,45 @@
-/** The shell: lines in, commands of the table out. At a terminal it talks; otherwise it runs a script and stops at the first failure. */
-
-import { homedir } from 'node:os';
-import { createInterface } from 'node:readline';
-import { errorOf } from '../errors.ts';
+/** The shell at a terminal, which talks. Without one it runs a script: see `script.ts`. */
+import { CancelledError, errorOf } from '../errors.ts';
 import type { Asker } from './asker.ts';
-import type { Context, Globals, ShellControl } from './context.ts';
-import { endingOf, settle } from './exit.ts';
+import { endingOf } from './exit.ts';
+import type { JobBars } from './job-bars.ts';
+import { type Job, jobCount } from './jobs.ts';
 import { LineReader } from './line-reader.ts';
-import type { Output } from './output.ts';
-import { peerName, questionEvent, questionLines } from './peer-text.ts';
-import { helpOf, parseWords } from './program.ts';
-import { createProgress } from './progress.ts';
+import { runOutside } from './outside.ts';
+import { peerName, questionEvent, questionLines, shownName } from './peer-text.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
-import type { Signals } from './signals.ts';
-import { tokenise, type Word } from './tokenise.ts';
-import type { Workspace } from './workspace.ts';
+import { forgiven, Script } from './script.ts';
+import { Shell, type ShellSetup } from './shell.ts';
+import type { TypedCommand } from './tokenise.ts';
 
-/** What a shell is made of. */
-export interface ShellSetup {
-  readonly workspace: Workspace;
-  readonly globals: Globals;
-  readonly output: Output;
-  /** Aborted when the process is to end. */
-  readonly signal: AbortSignal;
-  readonly signals: Signals;
-}
+/** Milliseconds between two looks at how far the jobs are. */
+const JOB_STEP = 250;
 
 /** Runs the shell until it is left. Throws the error of a script's first failure, and the reason of an abort. */
 export async function runShell(setup: ShellSetup): Promise<void> {
   if (canAsk()) await new Terminal(setup).run();
-  else await new Script(setup).run();
-}
-
-/** What the shell at a terminal and the one of a script have in common. */
-abstract class Shell implements ShellControl {
-  protected readonly setup: ShellSetup;
-  protected isLeaving = false;
-
-  constructor(setup: ShellSetup) {
-    this.setup = setup;
-  }
-
-  leave(): void {
-    this.isLeaving = true;
-  }
-
-  protected abstract readonly asker: Asker;
-
-  /** Takes typed text apart; undefined where it goes on in the next line. */
-  protected commandsOf(text: string): readonly (readonly Word[])[] | undefined {
-    const backslash = process.platform === 'win32' ? 'literal' : 'escapes';
-    const { commands, isOpen } = tokenise(text, { home: homedir(), backslash });
-    return isOpen ? undefined : commands;
-  }
-
-  /** Runs one command to its end. */
-  protected async runCommand(words: readonly Word[], signal: AbortSignal): Promise<void> {
-    const { workspace, output: background, globals } = this.setup;
-    const columns = background.screen.columns;
-    const invocation = parseWords(
-      words.map(({ text }) => text),
-      'shell',
-      columns,
-    );
-    if (invocation.kind === 'help') background.screen.out(invocation.text);
-    if (invocation.kind !== 'command') return;
-    const { command, input } = invocation;
-    const merged: Globals = {
-      home: globals.home,
-      json: globals.json || invocation.globals.json,
-      verbose: globals.verbose || invocation.globals.verbose,
-      yes: globals.yes || invocation.globals.yes,
-    };
-    const output = background.with({ json: merged.json, verbose: merged.verbose });
-    const context: Context = {
-      shell: this,
-      output,
-      background,
-      signal,
-      globals: merged,
-      workspace,
-      asker: this.asker,
-      progress: () => createProgress(output),
-      help: (name) => helpOf(name, 'shell', columns),
-      openShell: async () => {},
-    };
-    const ending = await settle(signal, () => command.run(context, input));
-    // Who asked for events of this command alone gets their end here.
-    const isItsOwn = merged.json && !globals.json;
-    if (isItsOwn && ending.error !== undefined) output.error(ending.error);
-    if (isItsOwn) output.done(ending.status, ending.error?.code ?? 'OK');
-    if (ending.error !== undefined) throw ending.error;
-  }
+  else await new Script(setup).runStdin();
 }
 
 /** The shell at a terminal: a failure is told, and the shell lives on. */
 class Terminal extends Shell {
   readonly #foreground = new Set<AbortController>();
+  readonly #borrow: Borrow = async (use) => {
+    using _held = this.setup.output.screen.hold();
+    return await (this.#reader?.borrow(use) ?? use());
+  };
   #reader: LineReader | undefined;
   #abandon: (() => void) | undefined;
   #isWarned = false;
   #typedBefore = '';
+  #bars: JobBars | undefined;
+  #timer: NodeJS.Timeout | undefined;
   protected override readonly asker: Asker;
 
   constructor(setup: ShellSetup) {
     super(setup);
     const { output, workspace } = setup;
-    const borrow: Borrow = async (use) => {
-      using _held = output.screen.hold();
-      return await (this.#reader?.borrow(use) ?? use());
-    };
-    const inTerminal = terminalAsker({ output, borrow, onInterrupt: () => this.#interrupt() });
+    const inTerminal = terminalAsker({ output, borrow: this.#borrow, onInterrupt: () => this.#interrupt() });
     this.asker = {
       ...inTerminal,
       // A stranger must not take the prompt away from whoever is typing.
@@ -138,36 +67,86 @@ class Terminal extends Shell {
       input: process.stdin,
       history: (await history?.load()) ?? [],
       onInterrupt: () => this.#interrupt(),
+      above: (columns) => this.#bars?.lines(columns - 1) ?? [],
     });
     this.#reader = reader;
-    this.setup.workspace.onSession = () => {
-      if (this.#typedBefore === '') reader.setPrompt(this.#prompt());
-    };
+    this.setup.workspace.onSession = () => this.#showPrompt();
     using _interrupts = signals.onInterrupt(() => this.#interrupt());
     const end = () => reader.end();
     signal.addEventListener('abort', end);
     if (signal.aborted) end();
     while (!this.isLeaving) {
       const line = await reader.next(this.#typedBefore === '' ? this.#prompt() : '> ');
-      if (line === undefined) break;
+      if (line === undefined) {
+        if (await this.#mayLeave()) break;
+        reader.resume();
+        continue;
+      }
       this.#isWarned = false;
       void history?.add(line);
       await this.#take(line);
     }
     signal.removeEventListener('abort', end);
+    clearInterval(this.#timer);
+    await this.setup.workspace.jobs.cancelAll();
     signal.throwIfAborted();
   }
 
+  override async leave(): Promise<void> {
+    this.isLeaving = await this.#mayLeave();
+  }
+
+  /** Whether the jobs, if any, are done with. */
+  async #mayLeave(): Promise<boolean> {
+    const { workspace, signal } = this.setup;
+    const { running } = workspace.jobs;
+    if (running.length === 0 || signal.aborted || this.asker.leave === undefined) return true;
+    try {
+      return await this.asker.leave(`${jobCount(running)} still running. Cancel and leave?`, signal);
+    } catch (error) {
+      if (error instanceof CancelledError) return signal.aborted;
+      throw error;
+    }
+  }
+
+  protected override async runOutside(line: string): Promise<void> {
+    await this.#borrow(() => runOutside(line, { reads: true, aside: this.setup.output.json }));
+  }
+
+  protected override onJob(job: Job): void {
+    super.onJob(job);
+    const { jobs } = this.setup.workspace;
+    if (jobs.running.length === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    } else if (this.#timer === undefined) {
+      this.#timer = setInterval(() => this.#reader?.redraw(), JOB_STEP).unref();
+      if (!this.setup.output.json) void this.#loadBars();
+    }
+    this.#showPrompt();
+  }
+
+  async #loadBars(): Promise<void> {
+    const { JobBars } = await import('./job-bars.ts');
+    this.#bars ??= new JobBars(this.setup.workspace.jobs);
+  }
+
+  #showPrompt(): void {
+    if (this.#typedBefore === '') this.#reader?.setPrompt(this.#prompt());
+  }
+
   #prompt(): string {
-    const { session } = this.setup.workspace;
-    const name = session === undefined ? 'localstream' : peerName(session.peer);
-    return `${this.setup.output.style.errorPaint.strong(name)}> `;
+    const { session, folder, jobs } = this.setup.workspace;
+    const place = folder === '/' ? '' : `:${shownName(folder)}`;
+    const name = session === undefined ? 'localstream' : `${peerName(session.peer)}${place}`;
+    const running = jobs.running.length === 0 ? '' : ` [${jobCount(jobs.running)}]`;
+    return `${this.setup.output.style.errorPaint.strong(name)}${running}> `;
   }
 
   async #take(line: string): Promise<void> {
     const text = this.#typedBefore + line;
     this.#typedBefore = '';
-    let commands: readonly (readonly Word[])[] | undefined;
+    let commands: readonly TypedCommand[] | undefined;
     try {
       commands = this.commandsOf(text);
     } catch (error) {
@@ -178,13 +157,14 @@ class Terminal extends Shell {
       this.#typedBefore = `${text}\n`;
       return;
     }
-    for (const words of commands) {
-      if (!(await this.#runForeground(words)) || this.isLeaving) return;
+    for (const typed of commands) {
+      if (!(await this.#runForeground(typed)) || this.isLeaving) return;
     }
   }
 
   /** Runs a command and tells its failure. Says whether the rest of the line is to run as well. */
-  async #runForeground(words: readonly Word[]): Promise<boolean> {
+  async #runForeground(typed: TypedCommand): Promise<boolean> {
+    const { words, isForgiven } = forgiven(typed.words.map(({ text }) => text));
     const controller = new AbortController();
     const signal = AbortSignal.any([controller.signal, this.setup.signal]);
     this.#foreground.add(controller);
@@ -192,12 +172,12 @@ class Terminal extends Shell {
       this.#abandon = () => resolve('abandoned');
     });
     try {
-      const outcome = await Promise.race([this.runCommand(words, signal), abandoned]);
+      const outcome = await Promise.race([this.runTyped(typed, words, signal), abandoned]);
       if (outcome === 'abandoned') this.setup.output.note('left it to end by itself');
       return outcome !== 'abandoned';
     } catch (error) {
       this.#tell(error, signal);
-      return false;
+      return isForgiven && !signal.aborted;
     } finally {
       this.#foreground.delete(controller);
       this.#abandon = undefined;
@@ -228,39 +208,5 @@ class Terminal extends Shell {
     reader.setPrompt(this.#prompt());
     this.#isWarned = isEmpty;
     if (isEmpty) this.setup.output.screen.err('Ctrl-C again, or Ctrl-D, leaves\n');
-  }
-}
-
-/** The shell without a terminal: no prompt, no question, and the first failure is the end. */
-class Script extends Shell {
-  protected override readonly asker: Asker = {};
-
-  async run(): Promise<void> {
-    const { signal } = this.setup;
-    const lines = createInterface({ input: process.stdin, terminal: false });
-    const close = () => lines.close();
-    signal.addEventListener('abort', close);
-    if (signal.aborted) close();
-    let before = '';
-    try {
-      for await (const line of lines) {
-        const commands = this.commandsOf(before + line);
-        before = commands === undefined ? `${before}${line}\n` : '';
-        for (const words of commands ?? []) {
-          await this.runCommand(words, signal);
-          if (this.isLeaving) return;
-        }
-      }
-      signal.throwIfAborted();
-      if (before !== '') {
-        throw errorOf('USAGE', 'the script ends within a quote', {
-          hint: 'close it, or write a \\ before it',
-        });
-      }
-    } finally {
-      signal.removeEventListener('abort', close);
-      lines.close();
-      process.stdin.destroy();
-    }
   }
 }

@@ -2,7 +2,9 @@
 import type { Command, Scope } from './command.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
+import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
 import { get, put } from './commands/get-put.ts';
+import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
@@ -24,10 +26,19 @@ export const COMMANDS: readonly Command[] = [
   connect,
   disconnect,
   listDir,
+  cd,
+  pwd,
+  lcd,
+  lpwd,
+  lls,
   get,
   put,
   sendFile,
   receiveFile,
+  jobs,
+  wait,
+  cancel,
+  fg,
   verify,
   identity,
   trust,

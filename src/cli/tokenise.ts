@@ -1,8 +1,8 @@
 /**
- * Takes a typed line apart as a POSIX shell does: quotes, backslash, `#`, `;`, and `$'…'` for what can't be typed.
- * Nothing is expanded but a leading `~`: no variables, no globs. Words keep their place in the line, for completion.
+ * Takes a typed line apart as a POSIX shell does: quotes, backslash, `#`, `;`, `&`, and `$'…'` for what can't be typed.
+ * A `!` where a command begins hands the rest of the line to the system's shell. Nothing is expanded but a leading `~`: no variables, no globs. Words keep their place in the line, for completion.
  */
-import { errorOf } from '../errors.ts';
+import { errorOf, type LocalstreamError } from '../errors.ts';
 import { decodeName } from '../transfer/name.ts';
 
 /** One word of a line. */
@@ -13,10 +13,20 @@ export interface Word {
   readonly end: number;
 }
 
+/** One command of a line. */
+export interface TypedCommand {
+  /** None for a line of the system's shell. */
+  readonly words: readonly Word[];
+  /** It ends in `&`. */
+  readonly isJob: boolean;
+  /** After `!`: what the system's shell is to run, as it was typed. */
+  readonly outside?: string;
+}
+
 /** A line taken apart. */
 export interface Line {
   /** The commands of the line, in order; none of them is empty. */
-  readonly commands: readonly (readonly Word[])[];
+  readonly commands: readonly TypedCommand[];
   /** The line ends within quotes or after a backslash: more must follow before it means anything. */
   readonly isOpen: boolean;
 }
@@ -34,13 +44,13 @@ const ANSI = /\$'((?:[^'\\]|\\.)*)'/sy;
 const DOUBLE = /"((?:[^"\\]|\\.)*)"/sy;
 const PLAIN = /[^\s;#&'"\\$~]+/y;
 
-/** Takes a line apart. Throws USAGE for what is reserved (`&`). */
+/** Takes a line apart. Throws USAGE for an `&` that ends no command. */
 export function tokenise(line: string, options: TokeniseOptions = {}): Line {
-  const commands: Word[][] = [];
+  const commands: TypedCommand[] = [];
   let words: Word[] = [];
   let offset = 0;
-  const endCommand = () => {
-    if (words.length > 0) commands.push(words);
+  const endCommand = (isJob = false) => {
+    if (words.length > 0) commands.push({ words, isJob });
     words = [];
   };
   while (offset < line.length) {
@@ -52,6 +62,15 @@ export function tokenise(line: string, options: TokeniseOptions = {}): Line {
     } else if (character === '#') {
       const end = line.indexOf('\n', offset);
       offset = end < 0 ? line.length : end;
+    } else if (character === '!' && words.length === 0) {
+      const end = line.indexOf('\n', offset);
+      const outside = line.slice(offset + 1, end < 0 ? line.length : end).trim();
+      commands.push({ words, isJob: false, outside });
+      offset = end < 0 ? line.length : end;
+    } else if (character === '&') {
+      if (words.length === 0 || !isJobEnd(line, offset)) throw strayAmpersand();
+      endCommand(true);
+      offset += 1;
     } else {
       const word = readWord(line, offset, options);
       if (word === undefined) return { commands, isOpen: true };
@@ -73,7 +92,7 @@ export function tokenise(line: string, options: TokeniseOptions = {}): Line {
 function readWord(line: string, start: number, options: TokeniseOptions): Word | undefined {
   let text = '';
   let offset = start;
-  if (options.home !== undefined && /^~(?=[/\s;]|$)/.test(line.slice(start, start + 2))) {
+  if (options.home !== undefined && /^~(?=[/\s;&]|$)/.test(line.slice(start, start + 2))) {
     text = options.home;
     offset += 1;
   }
@@ -81,9 +100,8 @@ function readWord(line: string, start: number, options: TokeniseOptions): Word |
     const character = line.charAt(offset);
     if (BLANK.test(character) || character === '\n' || character === ';') break;
     if (character === '&') {
-      throw errorOf('USAGE', 'an & stands for a job in the background, and there are none', {
-        hint: "write '&' in quotes where it belongs to a name",
-      });
+      if (isJobEnd(line, offset)) break;
+      throw strayAmpersand();
     }
     const piece = readPiece(line, offset, options);
     if (piece === undefined) return undefined;
@@ -91,6 +109,17 @@ function readWord(line: string, start: number, options: TokeniseOptions): Word |
     offset = piece.end;
   }
   return { text, start, end: offset };
+}
+
+/** An & in the midst of a word belongs to a name more often than it ends a command: AT&T.pdf. */
+function isJobEnd(line: string, offset: number): boolean {
+  return /^&(?:[\s;]|$)/.test(line.slice(offset, offset + 2));
+}
+
+function strayAmpersand(): LocalstreamError {
+  return errorOf('USAGE', 'an & runs the command before it in the background, and stands behind it', {
+    hint: "write '&' in quotes where it belongs to a name",
+  });
 }
 
 interface Piece {

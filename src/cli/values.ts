@@ -29,6 +29,11 @@ export function parseNumber(typed: string): number {
   return whole(typed, 'the number of a question', 1, Number.MAX_SAFE_INTEGER);
 }
 
+/** The number of a job. */
+export function parseJobNumber(typed: string): number {
+  return whole(typed, 'the number of a job', 1, Number.MAX_SAFE_INTEGER);
+}
+
 const LEAST_CHUNK = 1024;
 const MOST_CHUNK = 4_194_304;
 

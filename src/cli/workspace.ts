@@ -1,14 +1,17 @@
 /** What stays open from one command to the next: this machine's localstream, the connection, the open questions. */
 import { errorOf } from '../errors.ts';
 import type { Localstream, Session } from '../index.ts';
+import { Jobs } from './jobs.ts';
 import { Pending } from './pending.ts';
 
 /** One for each process. Nothing is opened before a command needs it. */
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
-  /** Told when another server, or none, is connected. */
+  readonly jobs = new Jobs();
+  /** Told when another server, or none, is connected, or another folder is where the shell stands. */
   onSession: () => void = () => {};
   #session: Session | undefined;
+  #folder = '/';
   readonly #home: string | undefined;
   readonly #warn: (message: string) => void;
   #localstream: Promise<Localstream> | undefined;
@@ -30,6 +33,17 @@ export class Workspace implements AsyncDisposable {
 
   set session(session: Session | undefined) {
     this.#session = session;
+    this.#folder = '/';
+    this.onSession();
+  }
+
+  /** The folder of the server that paths without a leading slash start from. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  set folder(folder: string) {
+    this.#folder = folder;
     this.onSession();
   }
 
@@ -53,6 +67,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.jobs.cancelAll();
     const session = this.session;
     this.session = undefined;
     await session?.close();

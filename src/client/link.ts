@@ -1,15 +1,19 @@
 /** The connection of a session, and another one in its place when it breaks: same server, same key, nothing asked again. */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
+import { parsePairingCode } from '../crypto/pairing-code.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
-import { type Decide, introduce, type TrustQuestion } from '../session/introduce.ts';
+import { type Decide, introduce, sayBye, type TrustQuestion } from '../session/introduce.ts';
+import { proveCode, type TypedCode } from '../session/pair.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo } from '../session/report.ts';
+import { typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
+import { CodeTrust } from './code-trust.ts';
 import { type Address, type Dialled, dial, dialLane } from './dial.ts';
 import { ServerTrust } from './trust-server.ts';
 
@@ -22,6 +26,8 @@ export interface SessionHost {
   readonly pool: WorkerPool;
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
+  /** Servers whose keys were pinned unseen in this run. */
+  readonly unseen: Set<Fingerprint>;
 }
 
 export interface ConnectOptions {
@@ -35,6 +41,8 @@ export interface ConnectOptions {
   /** Asked about an unknown key. Absent, with neither of the above: it is refused. */
   readonly decide?: Decide;
   readonly signal?: AbortSignal;
+  /** A pairing code that was shown at the server: it decides, and nobody is asked. */
+  readonly pairing?: TypedCode;
   /** The server's operator is being asked; the check number can be compared meanwhile. */
   readonly onWaiting?: (question: TrustQuestion) => void;
 }
@@ -55,6 +63,8 @@ export class Link {
   /** Of the first connection, without the milliseconds of its handshake. */
   readonly roundTrip: number;
   connection: Connection;
+  /** Kept for as long as the session, so that a connection that broke is made again without a question. */
+  #user: { readonly name: string; readonly password: string } | undefined;
 
   private constructor(host: SessionHost, address: Address, handlers: ConnectionHandlers, opened: Opened) {
     this.#host = host;
@@ -68,10 +78,42 @@ export class Link {
   static async open(host: SessionHost, options: ConnectOptions, handlers: ConnectionHandlers): Promise<Link> {
     const { trust, settings } = host;
     const address = { host: options.host, port: options.port ?? settings.port };
-    const { fingerprint, acceptNew, decide } = options;
-    const check = new ServerTrust({ trust, address, fingerprint, acceptNew, decide });
+    const { fingerprint, acceptNew, decide, pairing } = options;
+    // A slip of the pen is told before anybody is dialled.
+    if (pairing) parsePairingCode(pairing.code);
+    const check =
+      pairing === undefined
+        ? new ServerTrust({ trust, address, fingerprint, acceptNew, decide, unseen: host.unseen })
+        : new CodeTrust(trust, pairing);
     const opened = await open(host, address, check, handlers, options);
+    if (fingerprint !== undefined) host.unseen.delete(fingerprint);
     return new Link(host, address, handlers, opened);
+  }
+
+  /**
+   * Throws NOT_TRUSTED unless the server's key was pinned before, given, paired or confirmed by a person: a password is
+   * for no other, since whoever stands in the middle would have it.
+   */
+  async requireConfirmed(): Promise<void> {
+    const { fingerprint } = this.connection.peer;
+    if (!this.#host.unseen.has(fingerprint)) return;
+    const known = await this.#host.trust.get(fingerprint);
+    if (known !== undefined && known.how !== 'accept-new') return;
+    throw errorOf(
+      'NOT_TRUSTED',
+      `no password goes to a server whose key nobody has compared: ${fingerprint}`,
+      {
+        hint: 'compare it there with `localstream identity`, then use --fingerprint in place of --accept-new',
+      },
+    );
+  }
+
+  /** Logs in; a connection in place of this one does so too. Throws NOT_TRUSTED, LOGIN_FAILED, LOGIN_LATER, … */
+  async login(name: string, password: string): Promise<string> {
+    await this.requireConfirmed();
+    const user = await this.connection.login(name, password);
+    this.#user = { name, password };
+    return user;
   }
 
   /** Connects again. Only the key that was there before will do, whatever was asked about it then. */
@@ -88,6 +130,12 @@ export class Link {
       decide: async () => {},
     };
     const opened = await open(this.#host, this.#address, check, this.#handlers, signal ? { signal } : {});
+    try {
+      if (this.#user) await opened.connection.login(this.#user.name, this.#user.password);
+    } catch (error) {
+      await opened.connection.close();
+      throw error;
+    }
     this.connection = opened.connection;
   }
 }
@@ -102,7 +150,7 @@ async function open(
   address: Address,
   check: KeyCheck,
   handlers: ConnectionHandlers,
-  options: Pick<ConnectOptions, 'signal' | 'onWaiting'>,
+  options: Pick<ConnectOptions, 'signal' | 'onWaiting' | 'pairing'>,
 ): Promise<Opened> {
   const { identity, settings } = host;
   const { signal } = options;
@@ -145,7 +193,7 @@ async function letEachOtherIn(
   host: SessionHost,
   dialled: Dialled,
   check: KeyCheck,
-  options: Pick<ConnectOptions, 'signal' | 'onWaiting'>,
+  options: Pick<ConnectOptions, 'signal' | 'onWaiting' | 'pairing'>,
 ): Promise<string> {
   const { channel, keys, server, remote } = dialled;
   const { signal } = options;
@@ -159,6 +207,7 @@ async function letEachOtherIn(
   const stop = () => channel.fail(errorOf('CANCELLED'));
   signal?.addEventListener('abort', stop, { once: true });
   try {
+    if (options.pairing) await pairBy(options.pairing, host, dialled);
     const { claimedName } = await introduce({
       channel,
       name: host.name,
@@ -171,6 +220,19 @@ async function letEachOtherIn(
     return claimedName;
   } finally {
     signal?.removeEventListener('abort', stop);
+  }
+}
+
+async function pairBy({ code, purpose }: TypedCode, host: SessionHost, dialled: Dialled): Promise<void> {
+  const { channel, keys, server } = dialled;
+  const [fpC, fpS] = [host.identity.fingerprint, server.fingerprint];
+  try {
+    await proveCode(channel, { ...parsePairingCode(code), purpose, fpC, fpS, key: keys.pairing });
+  } catch (error) {
+    const reason = typed(error);
+    sayBye(channel, reason);
+    channel.fail(reason);
+    throw reason;
   }
 }
 

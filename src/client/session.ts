@@ -146,6 +146,21 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   }
 
   /**
+   * Logs in as a user of the server. The password is kept in memory until the session is closed, for a connection that
+   * has to be made again.
+   *
+   * @param password or who asks for it, once it is sure that it may be sent.
+   * @returns the user's name as the server has it.
+   * @throws NOT_TRUSTED when the server's key was accepted unseen in this run: no password goes there; LOGIN_FAILED,
+   *   LOGIN_LATER, NOT_SUPPORTED where nobody logs in, FULL.
+   */
+  async login(name: string, password: string | (() => Promise<string>)): Promise<string> {
+    await this.#link.requireConfirmed();
+    const text = typeof password === 'string' ? password : await password();
+    return await this.#link.login(name, text);
+  }
+
+  /**
    * Lists a folder of the server, or its shares for `/`.
    *
    * @throws NOT_FOUND, NOT_ALLOWED, NOT_A_FOLDER, BAD_NAME, LOST.

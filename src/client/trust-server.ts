@@ -14,6 +14,8 @@ export interface ServerTrustOptions {
   /** An unknown key is pinned unseen. */
   readonly acceptNew?: boolean | undefined;
   readonly decide?: Decide | undefined;
+  /** Keys that were pinned unseen in this run. */
+  readonly unseen: Set<Fingerprint>;
 }
 
 /** How a server came to be accepted. */
@@ -88,7 +90,7 @@ export class ServerTrust {
 
   /** Decides about an unknown key, once its name and the check number are known. Throws REJECTED. */
   async decide(question: TrustQuestion, signal: AbortSignal): Promise<void> {
-    const { trust, address, acceptNew, decide } = this.#options;
+    const { trust, address, acceptNew, decide, unseen } = this.#options;
     const { fingerprint, claimedName } = question;
     if (this.#standing === 'pinned') {
       await trust.noteAddress(fingerprint, address);
@@ -98,7 +100,10 @@ export class ServerTrust {
       this.#known = await trust.trust({ fingerprint, name: claimedName, how, address });
     };
     if (this.#standing === 'fingerprint') return await pin('fingerprint');
-    if (acceptNew && this.#standing === 'unknown') return await pin('accept-new');
+    if (acceptNew && this.#standing === 'unknown') {
+      unseen.add(fingerprint);
+      return await pin('accept-new');
+    }
     const answer = await decide?.(question, signal);
     if (answer !== 'once' && answer !== 'trust') throw errorOf('REJECTED', 'the server was not accepted');
     if (answer === 'trust') await pin('confirmed');

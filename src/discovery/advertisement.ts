@@ -13,6 +13,8 @@ export interface AdvertiseOptions {
   readonly fingerprint: Fingerprint;
   /** Whether a user's name and password are wanted. */
   readonly login: boolean;
+  /** The public numbers of the pairing codes that are open there. */
+  readonly nameplates?: readonly number[];
   /** Address that the port is bound to; all by default. Loopback is never announced. */
   readonly host?: string;
   /** Told when the name has to change later, because somebody else has it. */
@@ -128,7 +130,7 @@ export class Advertisement implements AsyncDisposable {
   }
 
   async #publish(link: Link, onTaken: () => void): Promise<void> {
-    const { fingerprint, login, port } = this.#options;
+    const { fingerprint, login, nameplates, port } = this.#options;
     const addresses = this.#addresses(link);
     if (addresses.length === 0) return;
     const publication: Publication = new Publication(
@@ -137,7 +139,7 @@ export class Advertisement implements AsyncDisposable {
         name: this.#name,
         host: hostLabels(fingerprint, port),
         port,
-        txt: buildTxt(fingerprint, login),
+        txt: buildTxt(fingerprint, login, nameplates),
         addresses,
         hostLife: this.#hostLife,
       },

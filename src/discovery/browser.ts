@@ -17,6 +17,8 @@ export interface FoundPeer {
   /** Beginning of the fingerprint that it claims, in base64. */
   readonly fingerprintHint: string | undefined;
   readonly login: boolean;
+  /** The public numbers of the pairing codes that it waits for. */
+  readonly nameplates: readonly number[];
   readonly lastSeen: Date;
   /** Whether it is a listener of this machine's own identity. */
   readonly own: boolean;
@@ -96,6 +98,7 @@ export class Browser implements AsyncIterable<PeerEvent>, AsyncDisposable {
         addresses: [...addresses.values()].sort(byRank),
         fingerprintHint: sighting.fingerprintHint,
         login: sighting.login,
+        nameplates: sighting.nameplates,
         lastSeen: new Date(Date.now() - (now - sighting.lastSeen)),
         own,
       }))
@@ -242,8 +245,8 @@ export class Browser implements AsyncIterable<PeerEvent>, AsyncDisposable {
 }
 
 /** What a reader is told changes of: not that it was heard again. */
-function stateOf({ addresses, login, own }: FoundPeer): string {
-  return JSON.stringify([addresses, login, own]);
+function stateOf({ addresses, login, nameplates, own }: FoundPeer): string {
+  return JSON.stringify([addresses, login, nameplates, own]);
 }
 
 function waysTo({ addresses, port }: Sighting, lan: LanInterface): PeerAddress[] {

@@ -18,10 +18,14 @@ export interface Hints {
   readonly version: number | undefined;
   /** Whether it wants a user's name and password. */
   readonly login: boolean;
+  /** The public numbers of the pairing codes that it waits for. */
+  readonly nameplates: readonly number[];
 }
 
 /** Characters of a fingerprint that are announced: 72 bits. */
 const HINT_CHARACTERS = 12;
+/** Nameplates that are announced: so many are a string of the record at the most. */
+const MOST_NAMEPLATES = 50;
 /** Bounds of RFC 6763 section 6, as far as a record of ours can ever need them. */
 const MOST_STRINGS = 64;
 const MOST_TXT_BYTES = 1300;
@@ -32,17 +36,23 @@ export function hintOf(fingerprint: Fingerprint): string {
 }
 
 /** The strings of our TXT record; `txtvers` stands first, as RFC 6763 wants it. */
-export function buildTxt(fingerprint: Fingerprint, login: boolean): Buffer[] {
+export function buildTxt(
+  fingerprint: Fingerprint,
+  login: boolean,
+  nameplates: readonly number[] = [],
+): Buffer[] {
+  const codes = nameplates.slice(0, MOST_NAMEPLATES).join(',');
   const pairs = [
     ['txtvers', '1'],
     ['fp', hintOf(fingerprint)],
     ['v', String(PROTOCOL_VERSION)],
     ['login', login ? '1' : '0'],
+    ...(codes === '' ? [] : [['codes', codes]]),
   ];
   return pairs.map(([key, value]) => Buffer.from(`${key}=${value}`));
 }
 
-const NO_HINTS: Hints = { fingerprintHint: undefined, version: undefined, login: false };
+const NO_HINTS: Hints = { fingerprintHint: undefined, version: undefined, login: false, nameplates: [] };
 
 /** Reads a TXT record. Unknown keys are passed over; a record of another version says nothing. */
 export function parseTxt(strings: readonly Buffer[]): Hints {
@@ -62,7 +72,13 @@ export function parseTxt(strings: readonly Buffer[]): Hints {
     fingerprintHint: /^[A-Za-z0-9+/]{8,43}$/.test(hint) ? hint : undefined,
     version: /^[1-9]\d{0,3}$/.test(version) ? Number(version) : undefined,
     login: values.get('login') === '1',
+    nameplates: nameplatesOf(values.get('codes') ?? ''),
   };
+}
+
+function nameplatesOf(text: string): number[] {
+  const numbers = text.split(',').slice(0, MOST_NAMEPLATES);
+  return numbers.filter((number) => /^[1-9]\d{0,3}$/.test(number)).map(Number);
 }
 
 /** Whether a hint can stand for a fingerprint. It proves nothing: only the key itself does. */

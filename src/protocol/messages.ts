@@ -44,6 +44,9 @@ const roots = v.pipe(
 const n = whole(0, Number.MAX_SAFE_INTEGER);
 const request = whole(0, 0xffff_ffff);
 
+/** Of a user's name and of its password; what is longer is nobody's. */
+const MAX_LOGIN = 1024;
+
 const SPKI_MAX = 1024;
 const RSA_BYTES = 384;
 
@@ -84,6 +87,13 @@ export const INTRODUCE = v.object({
   group: v.optional(text(64)),
 });
 export const ADMIT = v.object({ n, type: v.literal('admit') });
+
+/** A pairing code, before the introductions: the dialler's share, the listener's, the dialler's tag, the listener's. */
+export const PAIR = v.object({ n, type: v.literal('pair'), nameplate: whole(1, 9999), share: bytes(32) });
+export const PAIR_SHARE = v.object({ n, type: v.literal('pair-share'), share: bytes(32) });
+export const PAIR_TAG = v.object({ n, type: v.literal('pair-tag'), tag: bytes(64) });
+export type PairRequest = v.InferOutput<typeof PAIR>;
+
 export const BYE = v.object({ n, type: v.literal('bye'), flag, detail });
 
 const ENTRY = v.object({
@@ -143,6 +153,9 @@ const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('cancel'), transfer, flag, detail, discard: v.optional(v.boolean()) }),
   v.object({ n, type: v.literal('receipt'), transfer, body: text(192 * 1024), signature: bytes(RSA_BYTES) }),
   v.object({ n, type: v.literal('received'), transfer }),
+  v.object({ n, type: v.literal('login'), name: text(MAX_LOGIN), password: text(MAX_LOGIN) }),
+  v.object({ n, type: v.literal('welcome'), name: text(MAX_LOGIN) }),
+  v.object({ n, type: v.literal('denied'), flag, detail }),
   BYE,
 ]);
 
@@ -194,6 +207,15 @@ export function checkReply<Schema extends v.GenericSchema>(
   const bye = v.safeParse(BYE, value);
   if (bye.success) throw errorFromPeer(bye.output.flag, bye.output.detail);
   return checkMessage(schema, value);
+}
+
+/** The message where it is one of this schema, undefined where it is another. */
+export function readMessage<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+): v.InferOutput<Schema> | undefined {
+  const result = v.safeParse(schema, value);
+  return result.success ? result.output : undefined;
 }
 
 /** Checks a message of an open session. Throws BAD_MESSAGE. */

@@ -69,3 +69,12 @@ export function isDropBox(
 ): boolean {
   return mayDo(visitor, share, 'put') && !(mayDo(visitor, share, 'list') && mayDo(visitor, share, 'get'));
 }
+
+/** What a share is to somebody, in the words of modes: what is listed of it. */
+export function shownMode(
+  visitor: Visitor,
+  share: { readonly name: string; readonly mode: ShareMode },
+): ShareMode {
+  if (!mayDo(visitor, share, 'put')) return 'ro';
+  return mayDo(visitor, share, 'list') || mayDo(visitor, share, 'get') ? 'rw' : 'wo';
+}

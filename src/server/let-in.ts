@@ -7,10 +7,14 @@ import type { Identity } from '../crypto/identity.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { ControlChannel, connectionError } from '../net/control-channel.ts';
 import { checkPeer, exportSecret } from '../net/tls.ts';
+import type { RawMessage } from '../protocol/control-codec.ts';
 import { answerHandshake } from '../protocol/handshake.ts';
+import { PAIR, type PairRequest, readMessage } from '../protocol/messages.ts';
 import { type Decide, introduce, sayBye } from '../session/introduce.ts';
+import { RUN_PATIENCE } from '../session/pair.ts';
 import type { PeerInfo } from '../session/report.ts';
 import type { TrustStore } from '../store/trust-store.ts';
+import type { Claim } from './codes.ts';
 
 /** Somebody who has proven to hold a key. Whether we want to know that key is not decided. */
 export interface Stranger {
@@ -27,6 +31,7 @@ export interface LetInOptions {
   /** Our name. */
   readonly name: string;
   readonly trust: TrustStore;
+  /** Nobody is asked about an unknown key: everybody may in, or a login decides. */
   readonly open: boolean;
   readonly decide: Decide | undefined;
   /** Milliseconds that the people have. */
@@ -37,6 +42,14 @@ export interface LetInOptions {
   readonly ask: () => () => void;
   /** Takes a place, last of all. Throws FULL. */
   readonly enter: () => void;
+  /** Answers who names a pairing code. Where it is there, nobody else is let in unless the listener is open. */
+  readonly claim: ((request: PairRequest) => Promise<Claim>) | undefined;
+}
+
+/** Somebody who is in, and the code by which it came. */
+export interface Entry {
+  readonly peer: PeerInfo;
+  readonly claim: Claim | undefined;
 }
 
 /** Runs the handshake of a control connection within `milliseconds`. Throws BAD_HANDSHAKE, TIMEOUT, BUSY, CLOSED. */
@@ -68,10 +81,45 @@ export async function proveStranger(
  * Decides whether a stranger may stay: its key is pinned, or everybody may, or a person says so. Throws NOT_TRUSTED,
  * REJECTED, TIMEOUT, or what the other side says.
  */
-export async function letIn(stranger: Stranger, options: LetInOptions): Promise<PeerInfo> {
+export async function letIn(stranger: Stranger, options: LetInOptions): Promise<Entry> {
+  const { channel } = stranger;
+  if (options.claim === undefined) return await meet(stranger, options, {});
+  const received = await firstMessage(channel);
+  const request = readMessage(PAIR, received.value);
+  if (request === undefined) {
+    if (!options.open) throw errorOf('NOT_TRUSTED', 'a pairing code is wanted here');
+    return await meet(stranger, options, { received });
+  }
+  const claim = await options.claim(request);
+  try {
+    return await meet(stranger, options, { claim });
+  } catch (error) {
+    claim.fail(error instanceof LocalstreamError ? error : connectionError(error));
+    throw error;
+  }
+}
+
+/** What a stranger says first. The time for it is that of a run over a code. */
+async function firstMessage(channel: ControlChannel): Promise<RawMessage> {
+  const late = setTimeout(() => channel.fail(errorOf('TIMEOUT')), RUN_PATIENCE);
+  try {
+    return await channel.receive();
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** What came before the introductions. */
+interface Before {
+  readonly received?: RawMessage;
+  readonly claim?: Claim;
+}
+
+async function meet(stranger: Stranger, options: LetInOptions, { received, claim }: Before): Promise<Entry> {
   const { channel, keys, fingerprint, cipher, address, port } = stranger;
-  const { name, trust, open, decide, patience } = options;
-  const known = await trust.get(fingerprint);
+  const { name, trust, decide, patience } = options;
+  const open = options.open || claim !== undefined;
+  let known = await trust.get(fingerprint);
   let trusted = known !== undefined;
   const ask = async (claimedName: string, signal: AbortSignal) => {
     if (!decide) throw errorOf('NOT_TRUSTED');
@@ -95,15 +143,21 @@ export async function letIn(stranger: Stranger, options: LetInOptions): Promise<
     name,
     asks: !trusted && !open && decide !== undefined,
     patience,
+    received,
     decide: async (claimedName, signal) => {
       if (!trusted && !open) await ask(claimedName, signal);
       options.enter();
+      if (claim?.purpose !== 'pair') return;
+      known = await trust.trust({ fingerprint, name: claimedName, how: 'paired' });
+      trusted = true;
     },
   });
   options.proven();
   const id = keys.id.toString('hex');
   const since = new Date();
-  return { id, name: known?.name ?? claimedName, trusted, fingerprint, address, port, group, cipher, since };
+  const shown = known?.name ?? claimedName;
+  const peer = { id, name: shown, trusted, fingerprint, address, port, group, cipher, since };
+  return { peer, claim };
 }
 
 /** Tells the other side why it ends, and ends it. */

@@ -9,6 +9,7 @@ import type { Limiter } from '../net/limiter.ts';
 import { exportSecret } from '../net/tls.ts';
 import type { LaneRequest } from '../protocol/lane-proof.ts';
 import { MIN_CHUNK } from '../protocol/limits.ts';
+import type { PairRequest } from '../protocol/messages.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
@@ -22,10 +23,13 @@ import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { namedRoots } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
+import { type Claim, type CodeOptions, Codes, type OpenCode } from './codes.ts';
 import { Entrance } from './entrance.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
+import type { Users } from './users.ts';
+import { type Auth, Visit } from './visit.ts';
 
 /** What every listener of a machine works with. */
 export interface ListenerHost {
@@ -37,6 +41,7 @@ export interface ListenerHost {
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
   readonly log: ErrorLog;
+  readonly users: Users;
 }
 
 export interface ListenOptions {
@@ -47,10 +52,17 @@ export interface ListenOptions {
   /** Peers that may be connected at once; the setting `maxConnections` by default. */
   readonly maxConnections?: number;
   readonly shares?: readonly ShareOptions[];
-  /** Everybody is let in. */
+  /** Everybody is let in: `auth` is `none`. */
   readonly open?: boolean;
+  /**
+   * Who is let in: everybody (`none`), whose key is trusted or whom `decide` lets in (`trusted`, the default), or users
+   * who log in (`password`): whatever their key, and trusted keys too.
+   */
+  readonly auth?: Auth;
   /** Asked for each unknown key. Absent: unknown keys are refused. */
   readonly decide?: Decide;
+  /** Opens pairing codes: see {@link Listener.codes}. Then only those come in who know one, trusted or not. */
+  readonly codes?: CodeOptions;
 }
 
 export interface SendOptions {
@@ -94,6 +106,8 @@ interface ListenerEvents {
   transfer: [TransferInfo];
   receipt: [Receipt];
   failed: [{ readonly transfer: TransferInfo; readonly error: LocalstreamError }];
+  /** Why users can't log in for now; nothing once they can again. */
+  users: [LocalstreamError | undefined];
 }
 
 export class Listener extends EventEmitter<ListenerEvents> implements AsyncDisposable {
@@ -101,6 +115,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly port: number;
   readonly maxConnections: number;
   readonly open: boolean;
+  readonly auth: Auth;
   /** Settles when the port has been closed. */
   readonly closed: Promise<void>;
   readonly #closed = Promise.withResolvers<void>();
@@ -109,29 +124,47 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #shares: Shares;
   readonly #entrance: Entrance;
   readonly #places: Places;
+  readonly #codes: Codes | undefined;
   readonly #connections = new Map<string, Connection>();
+  /** Those whose user is not known yet. */
+  readonly #waiting = new Set<Connection>();
   readonly #continuations = new Continuations();
   readonly #approvals = new Approvals();
   #closing: Promise<void> | undefined;
   #progress: NodeJS.Timeout | undefined;
 
-  private constructor(host: ListenerHost, options: ListenOptions, shares: Shares, entrance: Entrance) {
+  private constructor(
+    host: ListenerHost,
+    options: ListenOptions,
+    shares: Shares,
+    entrance: Entrance,
+    codes: Codes | undefined,
+  ) {
     super();
     this.#host = host;
     this.closed = this.#closed.promise;
     this.#entrance = entrance;
     this.#shares = shares;
     this.#decide = options.decide;
-    this.open = options.open ?? false;
+    this.auth = options.auth ?? (options.open ? 'none' : 'trusted');
+    this.open = this.auth === 'none';
     this.maxConnections = options.maxConnections ?? host.settings.maxConnections;
     this.#places = new Places(this.maxConnections);
+    this.#codes = codes;
     this.host = entrance.host;
     this.port = entrance.port;
+    if (this.auth === 'password') {
+      const quiet = host.users.onTrouble((error) => this.emit('users', error));
+      void this.closed.then(quiet);
+    }
   }
 
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
   static async start(host: ListenerHost, options: ListenOptions): Promise<Listener> {
+    if (options.open && options.auth !== undefined && options.auth !== 'none')
+      throw errorOf('USAGE', `a listener can't be open to everybody and ask for ${options.auth}`);
     const shares = new Shares(options.shares ?? []);
+    const codes = options.codes && new Codes(options.codes);
     const { identity, settings, log } = host;
     const listening = Promise.withResolvers<Listener>();
     const entrance = await Entrance.open(
@@ -152,13 +185,23 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         failed: (error) => log.write({ error, doing: `listening on port ${entrance.port}` }),
       },
     );
-    const listener = new Listener(host, options, shares, entrance);
+    const listener = new Listener(host, options, shares, entrance, codes);
     listening.resolve(listener);
     return listener;
   }
 
   get shares(): readonly Share[] {
     return this.#shares.list;
+  }
+
+  /** The pairing codes that were opened with it, used or not. */
+  get codes(): readonly OpenCode[] {
+    return this.#codes?.list ?? [];
+  }
+
+  /** Settles when the last pairing code is used, burnt or too old. */
+  get codesOver(): Promise<void> {
+    return this.#codes?.over ?? Promise.resolve();
   }
 
   get peers(): readonly PeerInfo[] {
@@ -275,7 +318,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
 
   async #close(): Promise<void> {
     this.#entrance.stop();
-    const connections = [...this.#connections.values()];
+    this.#codes?.close();
+    const connections = [...this.#connections.values(), ...this.#waiting];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
     await this.#entrance.freed();
     this.#closed.resolve();
@@ -300,33 +344,48 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const { identity, settings, trust, name } = this.#host;
     const stranger = await proveStranger(socket, identity, settings.handshakeTimeout);
     let giveBack = () => {};
+    let claim: Claim | undefined;
     try {
       this.#places.requireFree();
-      const peer = await letIn(stranger, {
+      const entry = await letIn(stranger, {
         name,
         trust,
-        open: this.open || this.#approvals.has(stranger.fingerprint),
+        open: this.auth !== 'trusted' || this.#approvals.has(stranger.fingerprint),
         decide: this.#decide,
         patience: settings.decisionTimeout,
         proven: known,
         ask: () => this.#places.ask(stranger.address),
         enter: () => {
-          giveBack = this.#places.take();
+          // Who has not logged in takes no user's place, and there are not many of them.
+          const isAwaited = this.auth === 'password';
+          giveBack = isAwaited ? this.#places.ask(stranger.address) : this.#places.take();
         },
+        claim: this.#codes && ((request) => this.#claim(stranger, request, known)),
       });
+      claim = entry.claim;
       if (this.#closing) throw errorOf('SHUTTING_DOWN');
-      this.#start(stranger, peer, giveBack);
+      this.#start(stranger, entry.peer, giveBack);
+      claim?.grant(entry.peer);
     } catch (error) {
+      claim?.fail(typed(error));
       giveBack();
       turnAway(stranger.channel, error);
       throw error;
     }
   }
 
+  async #claim(stranger: Stranger, request: PairRequest, known: () => void): Promise<Claim> {
+    if (!this.#codes) throw errorOf('WRONG_CODE');
+    // While it has the code to itself, others must not push it out: that would burn the code.
+    known();
+    return await this.#codes.claim(stranger, this.#host.identity.fingerprint, request);
+  }
+
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
-    const { identity, settings, pool, limiter, recorder } = this.#host;
+    const { identity, settings, pool, limiter } = this.#host;
     const { channel, keys, key } = stranger;
-    const connection = new Connection({
+    const visit = new Visit(this.auth);
+    const connection: Connection = new Connection({
       channel,
       keys,
       identity,
@@ -338,24 +397,87 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       receiptFiles: settings.receiptFiles,
       keepAlive: settings.keepAlive,
       handlers: {
-        list: (path) => this.#shares.entries(path),
-        get: ({ paths }) => this.#shares.source(paths),
+        list: (path) => this.#shares.entries(path, visit.visitor),
+        get: ({ paths }) => this.#shares.source(paths, visit.visitor),
         put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
-          this.#shares.target(target, roots, existing, {
-            durable: durable ?? false,
-            dryRun: dryRun ?? false,
-            trustMtime: trustMtime ?? false,
-            verify: verify ?? false,
-            reserve: settings.freeSpaceReserve,
-            protectedFolder: undefined,
-            rules: undefined,
-            renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
-          }),
+          this.#shares.target(
+            target,
+            roots,
+            existing,
+            {
+              durable: durable ?? false,
+              dryRun: dryRun ?? false,
+              trustMtime: trustMtime ?? false,
+              verify: verify ?? false,
+              reserve: settings.freeSpaceReserve,
+              protectedFolder: undefined,
+              rules: undefined,
+              renamed: this.#continuations.take(continues, transfer, peer.fingerprint),
+            },
+            visit.visitor,
+          ),
+        ...(this.auth === 'password' && {
+          login: (name, password) => this.#login(connection, visit, { name, password }, giveBack),
+        }),
         supersede: (transfer) => this.#supersede(transfer, peer.fingerprint),
       },
     });
+    if (visit.isKnown) this.#enter(connection, giveBack);
+    else this.#await(connection, giveBack);
+  }
+
+  /** Until its user is known there is nothing but time for it to say who that is. */
+  #await(connection: Connection, giveBack: () => void): void {
+    this.#waiting.add(connection);
+    const { decisionTimeout } = this.#host.settings;
+    const late = setTimeout(() => {
+      if (this.#waiting.has(connection)) void connection.close(errorOf('TIMEOUT', 'nobody logged in'));
+    }, decisionTimeout).unref();
+    void connection.ended.then(() => {
+      clearTimeout(late);
+      if (this.#waiting.delete(connection)) giveBack();
+    });
+  }
+
+  /** Somebody says who it is. Throws LOGIN_FAILED, LOGIN_LATER, FULL, BUSY, NOT_ALLOWED. */
+  async #login(
+    connection: Connection,
+    visit: Visit,
+    said: { readonly name: string; readonly password: string },
+    giveBack: () => void,
+  ): Promise<string> {
+    const { users, log } = this.#host;
+    const { address, fingerprint } = connection.peer;
+    if (visit.isKnown) throw errorOf('NOT_ALLOWED', 'somebody is logged in already; connect again');
+    this.#places.requireFree();
+    const user = await users.login({ ...said, address, device: fingerprint }).catch((reason: unknown) => {
+      const error = typed(reason);
+      log.write({ error, address, peer: fingerprint, doing: `a login on port ${this.port}` });
+      this.emit('refused', { address, error });
+      throw error;
+    });
+    // It may have left, or the listener been closed, while the password was looked at.
+    if (!this.#waiting.has(connection)) throw errorOf('CLOSED');
+    const leave = this.#places.take();
+    this.#waiting.delete(connection);
+    giveBack();
+    visit.become(user.name, user.grants);
+    connection.peer = { ...connection.peer, user: user.name };
+    const forget = users.follow({
+      name: user.name,
+      update: (grants) => visit.become(user.name, grants),
+      end: (reason) => void connection.close(reason),
+    });
+    void connection.ended.then(forget);
+    this.#enter(connection, leave);
+    return user.name;
+  }
+
+  /** A peer is in. */
+  #enter(connection: Connection, giveBack: () => void): void {
+    const { peer } = connection;
     this.#connections.set(peer.id, connection);
-    recorder.follow(connection, 'server', this.port);
+    this.#host.recorder.follow(connection, 'server', this.port);
     connection.on('transfer', (transfer) => {
       this.emit('transfer', transfer.info());
       this.#watch();
@@ -371,7 +493,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     void connection.ended.then((reason) => {
       this.#connections.delete(peer.id);
-      if (reason.code === 'LOST' && !peer.trusted) this.#approvals.keep(peer.fingerprint);
+      if (reason.code === 'LOST' && (!peer.trusted || this.#codes)) this.#approvals.keep(peer.fingerprint);
       giveBack();
       this.emit('left', peer, reason);
     });

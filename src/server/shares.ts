@@ -11,7 +11,7 @@ import { isPartialName } from '../transfer/partial.ts';
 import { openRoot, type SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type PlaceOptions, sharePlace } from '../transfer/target-place.ts';
-import { allows, type ShareMode, type Verb } from './access.ts';
+import { isDropBox, mayDo, maySee, type ShareMode, shownMode, type Verb, type Visitor } from './access.ts';
 
 /** A share as it is asked for; the name defaults to the folder's own, the mode to `ro`. */
 export interface ShareOptions {
@@ -60,13 +60,13 @@ export class Shares {
   }
 
   /** Lists the shares, a folder, or the one file of a path. Throws NOT_FOUND, NOT_ALLOWED, BAD_NAME, UNREADABLE. */
-  *entries(path: string): Generator<ListedEntry> {
-    const place = this.#place(path);
+  *entries(path: string, visitor: Visitor): Generator<ListedEntry> {
+    const place = this.#place(path, visitor);
     if (!place) {
-      for (const share of this.list) yield shareEntry(share);
+      for (const share of this.list) if (maySee(visitor, share)) yield shareEntry(share, visitor);
       return;
     }
-    this.#require(place, 'list');
+    this.#require(place, 'list', visitor);
     using folder = this.#guard(place.share, () => openBelow(place.share.folder, place.path.slice(0, -1)));
     const last = place.path.at(-1);
     if (last === undefined) {
@@ -84,14 +84,14 @@ export class Shares {
   }
 
   /** What a `get` of these paths sends. Throws as {@link entries}, and NOT_A_FILE. */
-  source(paths: readonly string[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
+  source(paths: readonly string[], visitor: Visitor): { roots: OfferedRoot[]; specs: SourceSpec[] } {
     const roots: OfferedRoot[] = [];
     const specs: SourceSpec[] = [];
     const names = new Set<string>();
     for (const text of paths) {
-      const place = this.#place(text);
+      const place = this.#place(text, visitor);
       if (!place) throw errorOf('NOT_FOUND', 'name a share', { hint: 'list_dir shows the shares' });
-      this.#require(place, 'get');
+      this.#require(place, 'get', visitor);
       const spec = {
         kind: 'below' as const,
         share: place.share.folder,
@@ -116,22 +116,18 @@ export class Shares {
     roots: readonly OfferedRoot[],
     existing: ExistingPolicy,
     options: Omit<PlaceOptions, 'blind'>,
+    visitor: Visitor,
   ): TargetPlace {
-    const place = this.#place(path);
+    const place = this.#place(path, visitor);
     if (!place) throw errorOf('NOT_FOUND', 'name a share to write to', { hint: 'list_dir shows the shares' });
-    this.#require(place, 'put');
+    this.#require(place, 'put', visitor);
+    const blind = isDropBox(visitor, place.share);
     // Into a drop-box one puts things, and learns or changes nothing of what others left there.
-    if (place.share.mode === 'wo' && existing !== 'fail' && existing !== 'rename')
+    if (blind && existing !== 'fail' && existing !== 'rename')
       throw errorOf('NOT_ALLOWED', 'in a drop-box nothing can be overwritten or compared');
-    const blind = place.share.mode === 'wo';
     return this.#guard(place.share, () =>
       sharePlace(place.share.folder, place.path, place.inside, roots, { ...options, blind }),
     );
-  }
-
-  /** Which share's mode decides over a path. */
-  modeOf(path: string): ShareMode | undefined {
-    return this.#place(path)?.share.mode;
   }
 
   /** What a peer is told of a share never says where it lies on this machine. */
@@ -144,13 +140,13 @@ export class Shares {
     }
   }
 
-  #require(place: Place, verb: Verb): void {
-    if (!allows(place.share.mode, verb))
+  #require(place: Place, verb: Verb, visitor: Visitor): void {
+    if (!mayDo(visitor, place.share, verb))
       throw errorOf('NOT_ALLOWED', `the share '${escapeText(place.share.name)}' does not allow ${verb}`);
   }
 
-  /** Takes a peer's path apart; undefined for the root, where the shares are. */
-  #place(text: string): Place | undefined {
+  /** Takes a peer's path apart; undefined for the root, where the shares are. What somebody may not see is not there. */
+  #place(text: string, visitor: Visitor): Place | undefined {
     if (!text.startsWith('/')) throw errorOf('BAD_NAME', 'a remote path starts with / and a share');
     const parts = text.split('/').filter((part) => part !== '' && part !== '.');
     const [first, ...rest] = parts;
@@ -158,7 +154,7 @@ export class Shares {
     const path = checkPath(rest);
     // Halves of other files are nobody's.
     if (path.some(isPartialName)) throw errorOf('NOT_FOUND', `there is no '${escapeText(text)}'`);
-    const share = this.list.find(({ name }) => name === first);
+    const share = this.list.find((one) => one.name === first && maySee(visitor, one));
     if (!share) throw errorOf('NOT_FOUND', `there is no share '${escapeText(first)}'`);
     return { share, path, inside: /\/\.?$/.test(text) };
   }
@@ -216,6 +212,7 @@ function shownTarget(folder: Folder, name: SafeName, depth: number): string | un
   }
 }
 
-function shareEntry(share: Share): ListedEntry {
-  return { name: share.name, type: 'share', size: 0, mtime: 0, mode: 0, shareMode: share.mode };
+function shareEntry(share: Share, visitor: Visitor): ListedEntry {
+  const shareMode = shownMode(visitor, share);
+  return { name: share.name, type: 'share', size: 0, mtime: 0, mode: 0, shareMode };
 }

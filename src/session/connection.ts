@@ -25,6 +25,7 @@ import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { Listings } from './listings.ts';
+import { LoginExchange, type LoginHandler } from './logins.ts';
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
 import type { TransferEnd } from './transfer.ts';
 import { MAX_TRANSFERS, newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
@@ -39,6 +40,8 @@ export interface ConnectionHandlers {
   put?(message: MessageOf<'put'>): TargetPlace;
   /** The peer offers something; the answer comes by {@link IncomingOffer}. */
   offer?(offer: IncomingOffer): void;
+  /** The peer wants to log in. */
+  login?: LoginHandler;
   /** A transfer that broke off is to go on: what is left of it must have ended first. */
   supersede?(transfer: string): Promise<void>;
 }
@@ -90,7 +93,8 @@ export interface IncomingOffer {
 }
 
 export class Connection extends EventEmitter<ConnectionEvents> {
-  readonly peer: PeerInfo;
+  /** The other end; its user once somebody has logged in. */
+  peer: PeerInfo;
   /** The reason, once the session is over. */
   readonly ended: Promise<LocalstreamError>;
   /** The last measured round trip, in milliseconds; undefined until the first answer. */
@@ -100,6 +104,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Offers of the peer that are not answered. */
   readonly #offered = new Map<string, AbortController>();
   readonly #listings: Listings;
+  readonly #logins: LoginExchange;
   #ping: { readonly timer: NodeJS.Timeout; number: number; sentAt: number } | undefined;
   #over = false;
 
@@ -118,6 +123,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       over: (transfer, result) => this.emit('over', transfer, result),
     });
     this.#listings = new Listings((message) => this.#send(message), handlers.list);
+    this.#logins = new LoginExchange((message) => this.#send(message), handlers.login);
     channel.admit();
     void this.ended.then((reason) => this.#end(reason));
     void this.#run();
@@ -135,6 +141,13 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   get transfers(): readonly TransferEnd[] {
     return this.#transfers.list;
+  }
+
+  /** Logs in at the peer. Throws LOGIN_FAILED, LOGIN_LATER, NOT_SUPPORTED, or why the session ended. */
+  async login(name: string, password: string): Promise<string> {
+    const user = await this.#logins.ask(name, password);
+    this.peer = { ...this.peer, user };
+    return user;
   }
 
   /** Lists a folder of the peer, page by page. Throws what the peer answers: NOT_FOUND, NOT_ALLOWED, … */
@@ -338,6 +351,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       case 'received':
         this.#transfers.get(message.transfer)?.takeReceived();
         return;
+      case 'login':
+      case 'welcome':
+      case 'denied':
+        this.#logins.take(message);
+        return;
       case 'bye':
         throw errorFromPeer(message.flag, message.detail);
     }
@@ -441,6 +459,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     for (const offer of this.#offered.values()) offer.abort(reason);
     this.#offered.clear();
     this.#listings.end(reason);
+    this.#logins.end(reason);
     this.#transfers.end(reason);
   }
 }

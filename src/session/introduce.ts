@@ -6,6 +6,7 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
+import type { RawMessage } from '../protocol/control-codec.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 import { ADMIT, checkReply, INTRODUCE } from '../protocol/messages.ts';
 
@@ -41,6 +42,8 @@ export interface IntroduceOptions {
   readonly onWaiting?: (claimedName: string) => void;
   /** Milliseconds for both decisions. */
   readonly patience: number;
+  /** The other side's introduction, where it was received before. */
+  readonly received?: RawMessage | undefined;
 }
 
 /** What the other side says of itself. Nobody has checked it. */
@@ -58,7 +61,7 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
   try {
     const { name, asks: waiting, group } = options;
     channel.send({ type: 'introduce', name, waiting, ...(group !== undefined && { group }) });
-    const introduction = await untilAborted(channel.receive(), over.signal);
+    const introduction = options.received ?? (await untilAborted(channel.receive(), over.signal));
     const theirs = checkReply(INTRODUCE, introduction.value);
     if (theirs.waiting) options.onWaiting?.(theirs.name);
     const answer = receiveAnswer(channel);
@@ -102,5 +105,5 @@ export function sayBye(channel: ControlChannel, reason: LocalstreamError): void 
 
 /** What a peer may read of an error: the text of those that were made for it, nothing of this machine. */
 function publicDetail(reason: LocalstreamError): string | undefined {
-  return reason.code === 'FULL' ? reason.message : undefined;
+  return reason.code === 'FULL' || reason.code === 'LOGIN_LATER' ? reason.message : undefined;
 }

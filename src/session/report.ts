@@ -10,6 +10,8 @@ export interface PeerInfo {
   readonly name: string;
   /** Its key is pinned here. */
   readonly trusted: boolean;
+  /** The user who has logged in, where the session is a login's. */
+  readonly user?: string;
   readonly fingerprint: Fingerprint;
   readonly address: string;
   readonly port: number;

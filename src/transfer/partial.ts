@@ -11,10 +11,11 @@ import * as fs from 'node:fs';
 import { digestOf } from '../crypto/digest.ts';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
+import { claimWriting } from './claims.ts';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import { encodeName, type SafeName } from './name.ts';
-import { changedAt, descriptorsOn, writerIsGone } from './process-file.ts';
+import { descriptorsOn, writerIsGone } from './process-file.ts';
 import type { OpenedFile } from './regular-file.ts';
 import { attempt, failedWith } from './system-error.ts';
 
@@ -23,8 +24,6 @@ const HASHED_BYTES = 8;
 
 /** Partials that a folder held when it was first asked, by the hash in their names. */
 const seen = new WeakMap<Folder, Map<string, Set<SafeName>>>();
-/** Where nobody can see who has a file open: partials that this thread has left behind and that are free. */
-const left = new Set<string>();
 
 /** Whether a name has the look of a partial. Such a name is refused from a peer and not sent to one. */
 export function isPartialName(name: string): boolean {
@@ -67,13 +66,8 @@ function note(found: Map<string, Set<SafeName>>, partial: SafeName): void {
 }
 
 /** Remembers a partial that is left for a later attempt. */
-export function leavePartial(folder: Folder, partial: SafeName, stat: EntryStat): void {
+export function leavePartial(folder: Folder, partial: SafeName): void {
   note(partialsIn(folder), partial);
-  left.add(keyOf(stat));
-}
-
-function keyOf(stat: EntryStat): string {
-  return `${stat.device}:${stat.inode}`;
 }
 
 /**
@@ -91,6 +85,8 @@ export interface OpenedPartial {
   readonly descriptor: number;
   /** Bytes that are in it and may be resumed. */
   readonly size: number;
+  /** To be called when it has its name or is left: until then no other transfer of this process gets it. */
+  readonly release: () => void;
 }
 
 /**
@@ -104,6 +100,18 @@ export interface OpenedPartial {
 export function openPartial(folder: Folder, name: SafeName, resume: boolean): OpenedPartial {
   if (isPartialName(name))
     throw errorOf('BAD_NAME', `the name '${escapeText(name)}' is kept for files under way`);
+  const release = claimWriting(folder, name);
+  try {
+    return { ...open(folder, name, resume), release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+type Opened = Omit<OpenedPartial, 'release'>;
+
+function open(folder: Folder, name: SafeName, resume: boolean): Opened {
   const hash = hashOf(name);
   const found = partialsIn(folder);
   const own = claimOwn(folder, nameOf(hash), resume);
@@ -132,7 +140,7 @@ function removeSurplus(folder: Folder, partial: SafeName, stat: EntryStat): void
 }
 
 /** Takes the name of this process's partial: created, or left by an earlier transfer under this very process number. */
-function claimOwn(folder: Folder, partial: SafeName, resume: boolean): OpenedPartial {
+function claimOwn(folder: Folder, partial: SafeName, resume: boolean): Opened {
   try {
     return { partial, descriptor: folder.createFile(partial), size: 0 };
   } catch (error) {
@@ -142,10 +150,10 @@ function claimOwn(folder: Folder, partial: SafeName, resume: boolean): OpenedPar
   try {
     if (!isOurs(stat))
       throw errorOf('UNWRITABLE', `another file has the name of a partial, '${partial}', and is left alone`);
-    if (isOpenHere(stat, 1))
+    // A thread that was not given the table of claims shows by its descriptor, where that can be seen.
+    if ((descriptorsOn('self', stat) ?? 1) > 1)
       throw errorOf('BUSY', 'another transfer of this process is writing the same file');
     if (!resume && stat.size > 0) attempt('write', partial, () => fs.ftruncateSync(descriptor, 0));
-    left.delete(keyOf(stat));
     return { partial, descriptor, size: resume ? stat.size : 0 };
   } catch (error) {
     fs.closeSync(descriptor);
@@ -163,7 +171,8 @@ function adoptable(folder: Folder, name: SafeName, earlier: Iterable<SafeName>):
   const candidates: Candidate[] = [];
   for (const partial of earlier) {
     const stat = folder.lookup(partial);
-    if (stat === undefined || !isFree(partial, stat) || writerOf(partial) === process.pid) continue;
+    const writer = writerOf(partial);
+    if (stat === undefined || writer === process.pid || !writerIsGone(writer, stat)) continue;
     if (isOurs(stat)) candidates.push({ partial, stat });
     else removeSecondName(folder, name, partial, stat);
   }
@@ -179,30 +188,11 @@ function writerOf(partial: SafeName): number {
   return Number(PARTIAL.exec(partial)?.[2]);
 }
 
-function isFree(partial: SafeName, stat: EntryStat): boolean {
-  const writer = writerOf(partial);
-  return writer === process.pid ? !isOpenHere(stat, 0) : writerIsGone(writer, stat);
-}
-
-/** Whether this process, in whichever worker, has more than `known` descriptors on an inode. */
-function isOpenHere(stat: EntryStat, known: number): boolean {
-  const descriptors = descriptorsOn('self', stat);
-  if (descriptors !== undefined) return descriptors > known;
-  // Where that can't be seen: free if this thread has left it, or if it is older than the process.
-  const start = Date.now() - process.uptime() * 1000;
-  return !left.has(keyOf(stat)) && changedAt(stat) >= start;
-}
-
 /**
  * Takes over the partial of another process by renaming it onto our own empty one. Of two processes that try, one finds
  * it gone. Undefined when it can't be had; then our own is as it was.
  */
-function adopt(
-  folder: Folder,
-  partial: SafeName,
-  stat: EntryStat,
-  own: OpenedPartial,
-): OpenedPartial | undefined {
+function adopt(folder: Folder, partial: SafeName, stat: EntryStat, own: Opened): Opened | undefined {
   let opened: OpenedFile | undefined;
   try {
     opened = folder.openFile(partial, 'update', stat);
@@ -225,6 +215,6 @@ function removeSecondName(folder: Folder, name: SafeName, partial: SafeName, sta
 }
 
 /** What an open partial is now. */
-export function statPartial(opened: OpenedPartial): EntryStat {
+export function statPartial(opened: Opened): EntryStat {
   return attempt('read', opened.partial, () => entryStat(fs.fstatSync(opened.descriptor, { bigint: true })));
 }

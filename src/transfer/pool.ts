@@ -3,6 +3,7 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { errorOf } from '../errors.ts';
+import { dataForWorker, releaseThread } from './claims.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 /** Megabytes: a walk of a million entries fits, a leak does not. */
@@ -119,12 +120,17 @@ export class WorkerPool {
     const worker = new Worker(new URL(file, import.meta.url), {
       resourceLimits: RESOURCE_LIMITS,
       env: workerEnvironment(),
+      workerData: dataForWorker(),
     });
+    const { threadId } = worker;
     const thread: Thread = { worker, handlers: new Map() };
     worker.unref();
     worker.on('message', (message: FromWorker) => thread.handlers.get(message.transfer)?.(message));
     worker.on('error', (error) => this.#died(thread, error));
-    worker.on('exit', () => this.#died(thread, undefined));
+    worker.on('exit', () => {
+      releaseThread(threadId);
+      this.#died(thread, undefined);
+    });
     this.#threads.push(thread);
     return thread;
   }

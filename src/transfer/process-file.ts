@@ -44,7 +44,7 @@ function startOf(pid: number): number | undefined {
 }
 
 /** When the inode last changed, milliseconds since 1970. */
-export function changedAt(file: EntryStat): number {
+function changedAt(file: EntryStat): number {
   return Number(file.changedNanoseconds / 1_000_000n);
 }
 

@@ -1,6 +1,7 @@
 /** Giving a finished file its name, which replaces nothing that it may not replace. */
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
+import { claimWriting } from './claims.ts';
 import { type EntryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
@@ -99,13 +100,18 @@ export function placeLink(
   if (policy !== 'fail') {
     // Made aside first, so that what is there is replaced at once, and so that one loop finds a free name for both kinds.
     const aside = partialName(name);
-    folder.symlink(target, aside);
+    const release = claimWriting(folder, name);
     try {
-      folder.setLinkTimes(aside, mtime);
-      return publish(folder, aside, name, policy);
-    } catch (error) {
-      folder.unlink(aside);
-      throw error;
+      folder.symlink(target, aside);
+      try {
+        folder.setLinkTimes(aside, mtime);
+        return publish(folder, aside, name, policy);
+      } catch (error) {
+        folder.unlink(aside);
+        throw error;
+      }
+    } finally {
+      release();
     }
   }
   folder.symlink(target, name);

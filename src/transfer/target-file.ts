@@ -165,7 +165,7 @@ export class TargetFile {
     if (this.#state === 'ended') return;
     const stat = this.#close();
     if (stat?.size === 0) this.#remove(stat);
-    else if (stat !== undefined) leavePartial(this.#folder, this.#opened.partial, stat);
+    else if (stat !== undefined) leavePartial(this.#folder, this.#opened.partial);
     this.#leave();
   }
 
@@ -206,6 +206,8 @@ export class TargetFile {
   }
 
   #write(bytes: Uint8Array, position: number): void {
+    // Nothing written at the end makes no file longer.
+    if (bytes.length === 0) return;
     writeFully(this.#opened.descriptor, bytes, position);
     this.#length = Math.max(this.#length, position + bytes.length);
     this.#unsynced += bytes.length;
@@ -253,6 +255,7 @@ export class TargetFile {
 
   #leave(): void {
     this.#state = 'ended';
+    this.#opened.release();
     this.#letGo();
   }
 }

@@ -16,6 +16,15 @@ const NAMES = [
   'connect',
   'disconnect',
   'receive_file',
+  'cd',
+  'pwd',
+  'lcd',
+  'lpwd',
+  'lls',
+  'jobs',
+  'wait',
+  'cancel',
+  'fg',
   'list_dir',
   'get',
   'put',
@@ -117,9 +126,9 @@ test('every example can be typed as it stands', () => {
   for (const command of COMMANDS) {
     for (const surface of surfacesOf(command)) {
       for (const { line } of command.examples) {
-        const [words = []] = tokenise(line).commands;
+        const [typed] = tokenise(line).commands;
         const invocation = parseWords(
-          words.map(({ text }) => text),
+          (typed?.words ?? []).map(({ text }) => text),
           surface,
         );
         assert.equal(invocation.kind, 'command', line);

@@ -8,7 +8,7 @@ import { refused } from './refused.ts';
 function wordsOf(line: string, options?: TokeniseOptions): string[][] {
   const { commands, isOpen } = tokenise(line, options);
   assert.equal(isOpen, false, `open: ${line}`);
-  return commands.map((words) => words.map(({ text }) => text));
+  return commands.map(({ words }) => words.map(({ text }) => text));
 }
 
 test('words, quotes, escapes, comments and parts', () => {
@@ -52,10 +52,29 @@ test('a line that ends within quotes or after a backslash is open', () => {
   }
 });
 
-test('an unquoted & is reserved, and says so', () => {
-  refused(() => tokenise('send_file 7353 a &'), /background/);
-  refused(() => tokenise('get AT&T.pdf'), /background/);
+test('an & after a command makes it a job; any other must be quoted', () => {
+  const jobsOf = (line: string) => tokenise(line).commands.map(({ words, isJob }) => [words.length, isJob]);
+  assert.deepEqual(jobsOf('get a &'), [[2, true]]);
+  assert.deepEqual(jobsOf('get a&'), [[2, true]]);
+  assert.deepEqual(jobsOf('get a & get b c; ls & # d'), [
+    [2, true],
+    [3, false],
+    [1, true],
+  ]);
+  assert.deepEqual(jobsOf('get a &\nls'), [
+    [2, true],
+    [1, false],
+  ]);
   assert.deepEqual(wordsOf('get "AT&T.pdf" a\\&b'), [['get', 'AT&T.pdf', 'a&b']]);
+  for (const line of ['get AT&T.pdf', '&', 'ls; &', 'get a && ls', 'get a &&'])
+    refused(() => tokenise(line), /background/);
+});
+
+test('a ! where a command begins hands the rest of its line on, as it is', () => {
+  const outsideOf = (line: string) => tokenise(line).commands.map(({ outside }) => outside);
+  assert.deepEqual(outsideOf('! ls "a | wc; # b'), ['ls "a | wc; # b']);
+  assert.deepEqual(outsideOf('ls; !pwd\nls !'), [undefined, 'pwd', undefined]);
+  assert.deepEqual(outsideOf('!'), ['']);
 });
 
 test('only a leading ~ stands for the home', () => {
@@ -78,9 +97,10 @@ test('on Windows a backslash is part of a path', () => {
 
 test('words know their place in the line', () => {
   const line = 'get "a b"  c\\ d;ls';
-  const [first = [], second = []] = tokenise(line).commands;
   assert.deepEqual(
-    [...first, ...second].map(({ start, end }) => line.slice(start, end)),
+    tokenise(line)
+      .commands.flatMap(({ words }) => words)
+      .map(({ start, end }) => line.slice(start, end)),
     ['get', '"a b"', 'c\\ d', 'ls'],
   );
 });

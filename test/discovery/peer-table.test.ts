@@ -35,6 +35,7 @@ describe('a peer', () => {
           fingerprintHint: 'QUJDREVGR0hJ',
           version: 1,
           login: false,
+          nameplates: [],
         },
       ]);
     }

@@ -29,12 +29,13 @@ describe('the TXT record', () => {
       fingerprintHint: fingerprint.slice(7, 19),
       version: 1,
       login: true,
+      nameplates: [],
     });
     assert.equal(parseTxt(buildTxt(fingerprint, false)).login, false);
   });
 
   test('of another version says nothing', () => {
-    const nothing = { fingerprintHint: undefined, version: undefined, login: false };
+    const nothing = { fingerprintHint: undefined, version: undefined, login: false, nameplates: [] };
     assert.deepEqual(txt('txtvers=2', 'fp=QUJDREVGR0hJ', 'v=1', 'login=1'), nothing);
     assert.deepEqual(txt('fp=QUJDREVGR0hJ', 'login=1'), nothing);
     assert.deepEqual(parseTxt([]), nothing);
@@ -45,7 +46,19 @@ describe('the TXT record', () => {
       fingerprintHint: 'QUJDREVGR0hJ',
       version: undefined,
       login: true,
+      nameplates: [],
     });
+  });
+
+  test('names the codes that are open, and takes for one only what can be one', () => {
+    const strings = buildTxt(fingerprint, false, [7, 812]);
+    assert.equal(strings.at(-1)?.toString(), 'codes=7,812');
+    assert.deepEqual(parseTxt(strings).nameplates, [7, 812]);
+    assert.deepEqual(txt('txtvers=1', 'codes=0,-1,7,1e3,10000, 8,').nameplates, [7]);
+    const many = Array.from({ length: 100 }, (_, index) => 9000 + index);
+    const [last] = buildTxt(fingerprint, false, many).slice(-1);
+    assert.ok(last !== undefined && last.length <= 255);
+    assert.equal(txt('txtvers=1', `codes=${many.join(',')}`).nameplates.length, 50);
   });
 
   test('gives no hint that is none', () => {

@@ -48,7 +48,7 @@ export function blocksOf(markdown: string): Block[] {
 }
 
 /** What stands outside of fenced blocks. */
-export function proseOf(markdown: string): string {
+function proseOf(markdown: string): string {
   return markdown.replace(/^```[^\n]*\n[\s\S]*?^```$/gm, '');
 }
 

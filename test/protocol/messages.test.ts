@@ -45,6 +45,9 @@ const BASE: Readonly<Record<string, Fields>> = {
   cancel: { n: 0, type: 'cancel', transfer, flag: 425 },
   receipt: { n: 0, type: 'receipt', transfer, body: '', signature: base64(384) },
   received: { n: 0, type: 'received', transfer },
+  login: { n: 0, type: 'login', name: 'bob', password: 'secret' },
+  welcome: { n: 0, type: 'welcome', name: 'bob' },
+  denied: { n: 0, type: 'denied', flag: 430 },
   bye: { n: 0, type: 'bye', flag: 424 },
 };
 
@@ -185,6 +188,12 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ],
   ],
   received: [id('transfer')],
+  login: [
+    ['name', ...text(1024)],
+    ['password', ...text(1024)],
+  ],
+  welcome: [['name', ...text(1024)]],
+  denied: [flag, detail],
   bye: [flag, detail],
 };
 

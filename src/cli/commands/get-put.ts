@@ -32,6 +32,7 @@ export const get = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
+  background: true,
   summary: 'fetch files and folders from a server',
   notes: [TARGET_NOTE, TREE_NOTE, EXISTING_NOTE, LOCAL_NOTE, TRUST_NOTE, UNITS_NOTE],
   arguments: {
@@ -85,6 +86,7 @@ export const put = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
+  background: true,
   summary: 'send files and folders to a share of a server',
   notes: [
     TARGET_NOTE,

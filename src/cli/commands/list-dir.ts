@@ -22,7 +22,13 @@ export const listDir = defineCommand({
     'Columns: type, size, time of the last change, name. Names are shown escaped; --json has them exactly.',
     TRUST_NOTE,
   ],
-  arguments: { path: optional('/SHARE/... or PEER:/SHARE/...; the shares unless given', path, 'remote') },
+  arguments: {
+    path: optional(
+      '/SHARE/... or PEER:/SHARE/...; where you are, or the shares, unless given',
+      path,
+      'remote',
+    ),
+  },
   options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...REACH_OPTIONS },
   examples: [
     { line: 'list_dir nas:/docs', does: 'lists a folder of one share' },
@@ -47,7 +53,7 @@ export const listDir = defineCommand({
 });
 
 /** The event of an entry. */
-function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
+export function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
   return {
     event: 'entry',
     name,
@@ -61,7 +67,7 @@ function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry)
 }
 
 /** One line of a listing. The name comes last, so that its width moves nothing. */
-function entryLine({ name, type, size, mtime, shareMode, target }: Entry, paint: Paint): string {
+export function entryLine({ name, type, size, mtime, shareMode, target }: Entry, paint: Paint): string {
   const shownSize = type === 'file' ? formatBytes(size) : '-';
   const suffix = type === 'folder' || type === 'share' ? '/' : '';
   const link = target === undefined ? '' : ` -> ${escapeText(target, LONGEST_TARGET)}`;

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import { looksRemote, type PeerAddress, parseRemotePath } from '../peer-address.ts';
 import { channelText, peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
 import { dialWays, waysTo } from '../reach.ts';
+import { resolveRemote } from '../remote-folder.ts';
 
 /** How an unknown server is dealt with. */
 export const REACH_OPTIONS = {
@@ -88,7 +89,9 @@ export interface Place {
 export function placeOf(context: Context, text: string | undefined, peer: PeerAddress | undefined): Place {
   if (peer !== undefined) return { peer, path: rooted(text) };
   if (text !== undefined && looksRemote(text)) return parseRemotePath(text);
-  if (context.shell !== undefined) return { peer: undefined, path: rooted(text) };
+  if (context.shell !== undefined) {
+    return { peer: undefined, path: resolveRemote(context.workspace.folder, text ?? '') };
+  }
   if (text !== undefined) return parseRemotePath(text);
   throw errorOf('USAGE', 'no peer is named', { hint: 'write PEER:/SHARE/PATH, for example nas:/docs' });
 }

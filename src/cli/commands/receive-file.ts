@@ -16,6 +16,7 @@ export const receiveFile = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
+  background: true,
   summary: 'take the offer that is pending, or wait for the next',
   notes: [
     'A file keeps its name in a PATH that is a folder or ends in "/"; otherwise PATH is the name.',

@@ -25,6 +25,7 @@ export const sendFile = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
+  background: true,
   summary: 'offer files and folders to the peers of a listener',
   notes: [
     'In the shell every peer that is connected on the listener gets the offer. Outside, the command opens the listener, ' +

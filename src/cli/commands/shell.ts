@@ -25,11 +25,14 @@ export const exit = defineCommand({
   group: 'shell',
   scope: 'shell',
   summary: 'close everything and leave',
-  notes: ['Ctrl-D does the same, and so does Ctrl-C twice on an empty line.'],
+  notes: [
+    'Ctrl-D does the same, and so does Ctrl-C twice on an empty line. Where jobs run it is asked first; a script waits for ' +
+      'them or cancels them before.',
+  ],
   arguments: {},
   options: {},
   examples: [{ line: 'exit', does: 'leaves the shell' }],
   run: async ({ shell }) => {
-    shell?.leave();
+    await shell?.leave();
   },
 });

@@ -1,0 +1,33 @@
+/** Who somebody is in a session: nobody until a login where the listener asks for one, with the rights of this moment. */
+import type { Grant } from '../auth/user-store.ts';
+import { errorOf } from '../errors.ts';
+import { GUEST, type Visitor } from './access.ts';
+
+/** How a listener lets peers in: everybody, those whose key is trusted or that a person lets in, or users by password. */
+export const AUTHS = ['none', 'trusted', 'password'] as const;
+/** How a listener lets peers in. */
+export type Auth = (typeof AUTHS)[number];
+
+export class Visit {
+  #visitor: Visitor | undefined;
+
+  constructor(auth: Auth) {
+    this.#visitor = auth === 'password' ? undefined : GUEST;
+  }
+
+  /** Whether there is anybody yet. */
+  get isKnown(): boolean {
+    return this.#visitor !== undefined;
+  }
+
+  /** Throws NOT_ALLOWED before the login. */
+  get visitor(): Visitor {
+    if (this.#visitor) return this.#visitor;
+    throw errorOf('NOT_ALLOWED', 'this server wants a user to log in first');
+  }
+
+  /** A user is in, or has other rights than before. */
+  become(name: string, grants: readonly Grant[]): void {
+    this.#visitor = { kind: 'user', name, grants };
+  }
+}
