@@ -294,6 +294,19 @@ export interface IdentityEvent {
   home: string;
 }
 
+/** A pairing code is open: who types it on another machine comes in. */
+export interface CodeEvent {
+  event: 'code';
+  /** `7-crossword-amber`: a secret but for its number. */
+  code: string;
+  nameplate: number;
+  /** Of the listener. */
+  port: number;
+  /** `pair` makes both sides trusted, `send` nobody. */
+  purpose: 'pair' | 'send';
+  expires: string;
+}
+
 /** A key is trusted from now on. */
 export interface TrustedEvent {
   event: 'trusted';
@@ -354,6 +367,7 @@ export type OutputEvent =
   | StatusEvent
   | FoundEvent
   | IdentityEvent
+  | CodeEvent
   | TrustedEvent
   | CommandEvent
   | NoticeEvent
