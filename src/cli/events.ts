@@ -314,6 +314,34 @@ export interface TrustedEvent {
   fingerprint: string;
 }
 
+/** A key that is trusted here. */
+export interface TrustEvent {
+  event: 'trust';
+  name: string;
+  fingerprint: string;
+  /** What made it trusted. */
+  how: 'accept-new' | 'operator' | 'confirmed' | 'fingerprint' | 'manual' | 'paired';
+  since: string;
+  lastSeen: string | null;
+  /** `HOST:PORT` where it was reached before, the last first. */
+  addresses: string[];
+}
+
+/** A key is trusted no more. */
+export interface ForgottenEvent {
+  event: 'forgotten';
+  name: string;
+  fingerprint: string;
+}
+
+/** A key as `import` takes it. */
+export interface ExportEvent {
+  event: 'export';
+  name: string;
+  fingerprint: string;
+  line: string;
+}
+
 /** A command, as `help --json` lists it. */
 export interface CommandEvent {
   event: 'command';
@@ -369,6 +397,9 @@ export type OutputEvent =
   | IdentityEvent
   | CodeEvent
   | TrustedEvent
+  | TrustEvent
+  | ForgottenEvent
+  | ExportEvent
   | CommandEvent
   | NoticeEvent
   | ErrorEvent

@@ -8,6 +8,7 @@ import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
 import { pair } from './commands/pair.ts';
+import { exportPeer, forget, importPeer, peers, rename } from './commands/peers.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
 import { receiveFile } from './commands/receive-file.ts';
 import { receive, send } from './commands/send.ts';
@@ -46,7 +47,12 @@ export const COMMANDS: readonly Command[] = [
   verify,
   identity,
   pair,
+  peers,
   trust,
+  forget,
+  rename,
+  exportPeer,
+  importPeer,
   accept,
   reject,
   help,
