@@ -17,7 +17,7 @@ import {
   variableOf,
 } from './settings.ts';
 
-export { nearest, type SettingKey, type Settings } from './settings.ts';
+export type { SettingKey, Settings } from './settings.ts';
 
 /** Where a value came from: the layer, and its place in it (a file, a variable, a flag). */
 export interface SettingOrigin {

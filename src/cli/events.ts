@@ -294,11 +294,52 @@ export interface IdentityEvent {
   home: string;
 }
 
+/** A pairing code is open: who types it on another machine comes in. */
+export interface CodeEvent {
+  event: 'code';
+  /** `7-crossword-amber`: a secret but for its number. */
+  code: string;
+  nameplate: number;
+  /** Of the listener. */
+  port: number;
+  /** `pair` makes both sides trusted, `send` nobody. */
+  purpose: 'pair' | 'send';
+  expires: string;
+}
+
 /** A key is trusted from now on. */
 export interface TrustedEvent {
   event: 'trusted';
   name: string;
   fingerprint: string;
+}
+
+/** A key that is trusted here. */
+export interface TrustEvent {
+  event: 'trust';
+  name: string;
+  fingerprint: string;
+  /** What made it trusted. */
+  how: 'accept-new' | 'operator' | 'confirmed' | 'fingerprint' | 'manual' | 'paired';
+  since: string;
+  lastSeen: string | null;
+  /** `HOST:PORT` where it was reached before, the last first. */
+  addresses: string[];
+}
+
+/** A key is trusted no more. */
+export interface ForgottenEvent {
+  event: 'forgotten';
+  name: string;
+  fingerprint: string;
+}
+
+/** A key as `import` takes it. */
+export interface ExportEvent {
+  event: 'export';
+  name: string;
+  fingerprint: string;
+  line: string;
 }
 
 /** A command, as `help --json` lists it. */
@@ -354,7 +395,11 @@ export type OutputEvent =
   | StatusEvent
   | FoundEvent
   | IdentityEvent
+  | CodeEvent
   | TrustedEvent
+  | TrustEvent
+  | ForgottenEvent
+  | ExportEvent
   | CommandEvent
   | NoticeEvent
   | ErrorEvent

@@ -7,8 +7,11 @@ import { get, put } from './commands/get-put.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
+import { pair } from './commands/pair.ts';
+import { exportPeer, forget, importPeer, peers, rename } from './commands/peers.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
 import { receiveFile } from './commands/receive-file.ts';
+import { receive, send } from './commands/send.ts';
 import { sendFile } from './commands/send-file.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
@@ -33,6 +36,8 @@ export const COMMANDS: readonly Command[] = [
   lls,
   get,
   put,
+  send,
+  receive,
   sendFile,
   receiveFile,
   jobs,
@@ -41,7 +46,13 @@ export const COMMANDS: readonly Command[] = [
   fg,
   verify,
   identity,
+  pair,
+  peers,
   trust,
+  forget,
+  rename,
+  exportPeer,
+  importPeer,
   accept,
   reject,
   help,

@@ -24,6 +24,14 @@ export function parseMax(typed: string): number {
   return whole(typed, 'a number of peers', 1, MOST_PEERS);
 }
 
+/** The most codes that one command opens. */
+const MOST_CODES = 100;
+
+/** Pairing codes to be opened. */
+export function parseCodes(typed: string): number {
+  return whole(typed, 'a number of codes', 1, MOST_CODES);
+}
+
 /** The number of a question or an offer. */
 export function parseNumber(typed: string): number {
   return whole(typed, 'the number of a question', 1, Number.MAX_SAFE_INTEGER);

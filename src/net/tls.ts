@@ -14,7 +14,7 @@ import { errorOf } from '../errors.ts';
 import { ALPN } from '../protocol/limits.ts';
 
 /** Groups in the order of preference: a post-quantum hybrid, then plain X25519. */
-export const GROUPS = 'X25519MLKEM768:X25519';
+const GROUPS = 'X25519MLKEM768:X25519';
 const CIPHERS = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
 
 /** Options for both ends; `identity` is absent on a dialled lane, which presents no certificate. */

@@ -9,7 +9,7 @@ import { MAX_BATCH_ENTRIES, MAX_META_PAYLOAD } from './frame.ts';
 
 export const DIGEST_BYTES = 32;
 /** The longest name of one entry and the longest target of a link, in bytes. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 export const MAX_LINK_BYTES = 4095;
 
 /** Kinds of manifest entries. A folder is followed by what it holds and closed by `leave`. */

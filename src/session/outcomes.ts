@@ -12,7 +12,7 @@ const OUTCOME_NAMES: Record<number, FileOutcome['outcome']> = {
 };
 
 /** Turns a settled entry into what people are told. */
-export function fileOutcome(row: Settled): FileOutcome {
+function fileOutcome(row: Settled): FileOutcome {
   const outcome = OUTCOME_NAMES[row.outcome] ?? 'failed';
   const failed = outcome === 'failed' || outcome === 'skipped';
   return {

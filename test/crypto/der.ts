@@ -1,7 +1,7 @@
 /** Just enough DER to write certificates and keys that no sane tool would make. */
 
 /** One DER element. */
-export function der(tag: number, ...contents: readonly Uint8Array[]): Buffer {
+function der(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(contents);
   if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body]);
   const length = Buffer.alloc(4);

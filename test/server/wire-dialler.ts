@@ -19,7 +19,7 @@ import {
   makeFrame,
   readHeader,
 } from '../../src/protocol/frame.ts';
-import { dialHandshake } from '../../src/protocol/handshake.ts';
+import { dialHandshake, type HandshakeChannel } from '../../src/protocol/handshake.ts';
 import { writeLaneRequest } from '../../src/protocol/lane-proof.ts';
 import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../../src/protocol/limits.ts';
 import { identities } from '../crypto/fixed.ts';
@@ -145,20 +145,25 @@ export class RawControl {
     }
   }
 
-  /** Runs the handshake as it should be. */
-  async handshake(): Promise<SessionKeys> {
-    const { key, fingerprint } = this.server();
-    const exporter = sessionExporter(exportSecret(this.socket, SESSION_EXPORTER_LABEL));
-    const channel = {
-      send: (message: object) => this.send(message),
+  /** What the handshake sends and receives by. */
+  channel(): HandshakeChannel {
+    return {
+      send: (message) => this.send(message),
       receive: async () => {
         const message = await this.raw();
         if (message === undefined) throw new Error('the connection has ended');
         return message;
       },
     };
+  }
+
+  /** Runs the handshake as it should be. */
+  async handshake(): Promise<SessionKeys> {
+    const { key, fingerprint } = this.server();
+    const exporter = sessionExporter(exportSecret(this.socket, SESSION_EXPORTER_LABEL));
     const { identity } = this;
-    return await dialHandshake(channel, { identity, exporter, peerKey: key, peerFingerprint: fingerprint });
+    const input = { identity, exporter, peerKey: key, peerFingerprint: fingerprint };
+    return await dialHandshake(this.channel(), input);
   }
 
   #server: ReturnType<typeof checkPeer> | undefined;

@@ -26,7 +26,7 @@ export function afterwards(t: TestContext, step: () => unknown): void {
 }
 
 /** A new folder that goes with the test. */
-export function temporaryFolder(t: TestContext): string {
+function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'localstream-test-'));
   afterwards(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;

@@ -118,7 +118,7 @@ export function survey(folder: string | Buffer): Map<string, Seen> {
 }
 
 /** One entry. */
-export function look(path: Buffer): Seen {
+function look(path: Buffer): Seen {
   const stat = fs.lstatSync(path, { bigint: true });
   const kind = stat.isFile()
     ? 'file'
@@ -143,7 +143,7 @@ export function look(path: Buffer): Seen {
 const utf8 = (text: string): string => Buffer.from(text).toString('latin1');
 
 /** Names that a file system holds, the awkward ones among them. */
-export const someName = fc.oneof(
+const someName = fc.oneof(
   fc.constantFrom(
     ...['a', 'b', 'c', 'a (2)', 'with space', ' leading', 'trailing ', 'trailing.', `it's`, 'say "hi"'],
     ...[
@@ -181,7 +181,7 @@ const KIB = 1024;
 const MIB = KIB * KIB;
 
 /** Sizes on both sides of every border: packs, pieces, frames. */
-export const someSize = fc.oneof(
+const someSize = fc.oneof(
   { weight: 6, arbitrary: fc.nat(3000) },
   { weight: 3, arbitrary: fc.constantFrom(0, 1, 1023, 1024, 1025, 65_498, 65_499, 65_536, 200_000) },
   { weight: 2, arbitrary: fc.constantFrom(256 * KIB - 1, 256 * KIB, 256 * KIB + 1, 700_000, MIB - 1, MIB) },
@@ -191,14 +191,14 @@ export const someSize = fc.oneof(
 /** From 1938 to 2191. */
 const someTime = fc.oneof(fc.integer({ min: -1e15, max: 7e15 }), fc.constantFrom(0, -1, 1, 999_999, 1e15));
 
-export const someContent: fc.Arbitrary<Content> = fc.record({
+const someContent: fc.Arbitrary<Content> = fc.record({
   seed: fc.nat(200),
   size: someSize,
   edits: fc.array(fc.nat(3 * MIB), { maxLength: 2 }),
   sparse: fc.boolean(),
 });
 
-export const someFile: fc.Arbitrary<FileNode> = fc.record({
+const someFile: fc.Arbitrary<FileNode> = fc.record({
   kind: fc.constant('file'),
   content: someContent,
   mode: fc.integer({ min: 0, max: 0o7777 }),

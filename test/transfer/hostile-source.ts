@@ -47,7 +47,7 @@ export function entry(
 }
 
 /** The payload of a batch. */
-export function batchOf(entries: readonly ManifestEntry[]): Buffer {
+function batchOf(entries: readonly ManifestEntry[]): Buffer {
   const payload = Buffer.alloc(entries.reduce((sum, one) => sum + entryBytes(one), 0));
   let offset = 0;
   for (const one of entries) offset = writeEntry(payload, one, offset);
@@ -55,7 +55,7 @@ export function batchOf(entries: readonly ManifestEntry[]): Buffer {
 }
 
 /** The payload of a pack. */
-export function packOf(files: readonly { index: number; bytes: Buffer; digest?: Buffer }[]): Buffer {
+function packOf(files: readonly { index: number; bytes: Buffer; digest?: Buffer }[]): Buffer {
   return Buffer.concat(
     files.flatMap(({ index, bytes, digest = digestOf(bytes) }) => {
       const header = Buffer.alloc(PACK_FIXED);
@@ -66,21 +66,21 @@ export function packOf(files: readonly { index: number; bytes: Buffer; digest?: 
 }
 
 /** The payload of a data frame. */
-export function dataOf(position: number | bigint, bytes: Buffer): Buffer {
+function dataOf(position: number | bigint, bytes: Buffer): Buffer {
   const offset = Buffer.alloc(8);
   offset.writeBigUInt64BE(BigInt(position));
   return Buffer.concat([offset, bytes]);
 }
 
 /** The payload of a hole. */
-export function holeOf(position: number | bigint, length: number | bigint): Buffer {
+function holeOf(position: number | bigint, length: number | bigint): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(length));
   return dataOf(position, bytes);
 }
 
 /** The payload of rows of SAME. */
-export function sameOf(rows: readonly { index: number; digest: Buffer }[]): Buffer {
+function sameOf(rows: readonly { index: number; digest: Buffer }[]): Buffer {
   return Buffer.concat(rows.flatMap(({ index, digest }) => [Buffer.of(index >> 8, index & 0xff), digest]));
 }
 

@@ -64,7 +64,7 @@ export const receiveFile = defineCommand({
  * Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise.
  * @returns whether a person has seen the names.
  */
-async function consent(context: Context, offer: Offer): Promise<boolean> {
+export async function consent(context: Context, offer: Offer): Promise<boolean> {
   const { workspace, globals, asker, signal, output } = context;
   const wasShown = workspace.pending.matters.some(
     (matter) => matter.kind === 'offer' && matter.offer.id === offer.id,

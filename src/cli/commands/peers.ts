@@ -1,0 +1,161 @@
+/** peers, forget, rename, export, import: whom this machine trusts. */
+import { isFingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
+import { errorOf } from '../../errors.ts';
+import type { Localstream, TrustedPeer } from '../../index.ts';
+import { escapeText } from '../../protocol/text.ts';
+import { alignColumns } from '../columns.ts';
+import { defineCommand, optional, required, several } from '../command.ts';
+import { shownName } from '../peer-text.ts';
+import { formatTime } from '../units.ts';
+import { text } from '../values.ts';
+
+const WHO = 'its name here, or its fingerprint';
+
+/** How a key came to be trusted, in words. */
+const REASONS: Record<TrustedPeer['how'], string> = {
+  'accept-new': 'unverified',
+  operator: 'let in here',
+  confirmed: 'confirmed',
+  fingerprint: 'fingerprint',
+  manual: 'by hand',
+  paired: 'paired',
+};
+
+/** The trusted peer that a person names. Throws NOT_TRUSTED. */
+async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
+  const peer = who.startsWith('SHA256:') ? await trust.get(parseFingerprint(who)) : await trust.byName(who);
+  if (peer !== undefined) return peer;
+  throw errorOf('NOT_TRUSTED', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });
+}
+
+export const peers = defineCommand({
+  name: 'peers',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'whose keys are trusted here',
+  notes: ['Unverified are those that --accept-new has pinned unseen.'],
+  arguments: {},
+  options: {},
+  examples: [
+    { line: 'peers', does: 'lists names, how they came to be trusted, and when they were last seen' },
+  ],
+  run: async ({ workspace, output }) => {
+    const { trust } = await workspace.localstream();
+    const list = await trust.list();
+    if (output.json) {
+      for (const { name, fingerprint, how, since, lastSeen, addresses } of list)
+        output.event({
+          event: 'trust',
+          name,
+          fingerprint,
+          how,
+          since: since.toISOString(),
+          lastSeen: lastSeen?.toISOString() ?? null,
+          addresses: [...addresses],
+        });
+      return;
+    }
+    if (list.length === 0) {
+      output.note('nobody is trusted yet: pair and trust do that');
+      return;
+    }
+    const lines = await alignColumns(
+      list.map(({ name, how, lastSeen, fingerprint }) => [
+        shownName(name),
+        REASONS[how],
+        lastSeen === null ? 'never seen' : formatTime(lastSeen),
+        fingerprint,
+      ]),
+    );
+    output.screen.out(`${lines.join('\n')}\n`);
+  },
+});
+
+export const forget = defineCommand({
+  name: 'forget',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'trust a peer no more',
+  notes: ['It is a stranger from then on. A session that it has now goes on until it ends.'],
+  arguments: { peer: required(WHO, text, 'peer') },
+  options: {},
+  examples: [{ line: 'forget alice', does: 'takes the trust back' }],
+  run: async ({ workspace, output }, { arguments: { peer: who } }) => {
+    const localstream = await workspace.localstream();
+    const { name, fingerprint } = await findPeer(localstream, who);
+    await localstream.trust.forget(fingerprint);
+    output.result({ event: 'forgotten', name, fingerprint }, `forgotten: ${shownName(name)}, ${fingerprint}`);
+  },
+});
+
+export const rename = defineCommand({
+  name: 'rename',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'give a trusted peer another name here',
+  notes: ['Where somebody else has the name, a number is added.'],
+  arguments: { peer: required(WHO, text, 'peer'), name: required('the name it is to have here', text) },
+  options: {},
+  examples: [{ line: 'rename alice alice-laptop', does: 'calls that key alice-laptop from now on' }],
+  run: async ({ workspace, output }, { arguments: { peer: who, name: wanted } }) => {
+    const localstream = await workspace.localstream();
+    const { fingerprint } = await findPeer(localstream, who);
+    const { name } = await localstream.trust.rename(fingerprint, wanted);
+    output.result({ event: 'trusted', name, fingerprint }, `renamed: ${shownName(name)}, ${fingerprint}`);
+  },
+});
+
+export const exportPeer = defineCommand({
+  name: 'export',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'print this machine, or a trusted peer, as one line that import takes',
+  notes: ['The line holds no secret; but who can change it on its way can put another key into it.'],
+  arguments: { peer: optional(`a trusted peer: ${WHO}`, text, 'peer') },
+  options: {},
+  examples: [
+    { line: 'export', does: 'prints what others import to trust this machine' },
+    { line: 'export alice', does: 'prints the line of a peer' },
+  ],
+  run: async ({ workspace, output }, { arguments: { peer: who } }) => {
+    const localstream = await workspace.localstream();
+    const { name, fingerprint } = who === undefined ? localstream : await findPeer(localstream, who);
+    const line = `${fingerprint} ${shownName(name)}`;
+    output.result({ event: 'export', name, fingerprint, line }, line);
+  },
+});
+
+export const importPeer = defineCommand({
+  name: 'import',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'trust the key of a line that export has printed',
+  notes: ['The words may stand in quotes or not. A key that is trusted already gets the name of the line.'],
+  arguments: { line: several('the line', text) },
+  options: {},
+  examples: [
+    {
+      line: 'import SHA256:hbmM4iCrcJa+nqDkz8qBeSyNlZLmnTRE2fDP8pVLGAM alice',
+      does: 'lets in who has that key, and calls it alice',
+    },
+  ],
+  run: async ({ workspace, output }, { arguments: { line } }) => {
+    const [key = '', ...words] = line.join(' ').trim().split(/\s+/);
+    if (!isFingerprint(key))
+      throw errorOf('USAGE', 'the line does not begin with a fingerprint', {
+        hint: 'paste what export has printed',
+      });
+    const { trust } = await workspace.localstream();
+    const { name, fingerprint } = await trust.trust({
+      fingerprint: key,
+      how: 'manual',
+      ...(words.length === 0 ? {} : { name: words.join(' ') }),
+    });
+    output.result({ event: 'trusted', name, fingerprint }, `trusted: ${shownName(name)}, ${fingerprint}`);
+  },
+});
