@@ -80,8 +80,10 @@ export function checkPeer(socket: TLSSocket): TlsPeer {
   };
 }
 
-/** 32 bytes that only the two ends of this very TLS connection know (RFC 8446, 7.5). */
+/** 32 bytes that only the two ends of this very TLS connection know (RFC 8446, 7.5). Throws LOST when it has ended. */
 export function exportSecret(socket: TLSSocket, label: string): Buffer {
+  // Of a socket that the other side has closed Node reads a property of null.
+  if (socket.destroyed) throw errorOf('LOST', 'the other side hung up');
   // An absent and an empty context are the same in TLS 1.3.
   return socket.exportKeyingMaterial(EXPORTER_BYTES, label, Buffer.alloc(0));
 }

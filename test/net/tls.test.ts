@@ -199,5 +199,7 @@ suite('TLS', () => {
     );
     assert.equal(new Set(secrets).size, 4);
     assert.deepEqual(exportSecret(one.s, 'a'), exportSecret(one.c, 'a'));
+    one.c.destroy();
+    assert.throws(() => exportSecret(one.c, 'a'), isCode('LOST'));
   });
 });
