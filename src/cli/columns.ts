@@ -22,3 +22,23 @@ export async function alignColumns(rows: readonly (readonly string[])[]): Promis
       .trimEnd(),
   );
 }
+
+/** Names that are shown of a longer list. */
+const MOST_NAMES = 100;
+
+/** Names side by side, down the columns of a screen, as ls writes them. */
+export async function columnLines(names: readonly string[], columns: number): Promise<string[]> {
+  const { widthOf } = await import('./text-width.ts');
+  const shown = names.slice(0, MOST_NAMES);
+  const width = Math.max(...shown.map(widthOf)) + GAP.length;
+  const across = Math.max(1, Math.floor(columns / width));
+  const down = Math.ceil(shown.length / across);
+  const lines = Array.from({ length: down }, (_, row) =>
+    shown
+      .filter((_name, index) => index % down === row)
+      .map((name) => name + ' '.repeat(width - widthOf(name)))
+      .join('')
+      .trimEnd(),
+  );
+  return names.length > shown.length ? [...lines, `and ${names.length - shown.length} more`] : lines;
+}

@@ -11,8 +11,9 @@ export const PROGRAM_NOTES: readonly string[] = [
   'later, 5 partly done, 6 alarm (digest wrong, key changed), 130 and 143',
   'interrupted.',
   '',
-  'Example:',
+  'Examples:',
   '  localstream get nas:/docs/a.pdf .',
+  "  localstream -c 'connect nas; get /docs/a.pdf; get /docs/b.pdf &'",
 ];
 
 /** Below the list of commands, in the shell. */

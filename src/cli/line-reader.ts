@@ -4,6 +4,7 @@
  */
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline';
 import { Writable } from 'node:stream';
+import type { Completed } from './completer.ts';
 import { HISTORY_LINES } from './history.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
 import { widthOf } from './text-width.ts';
@@ -16,6 +17,8 @@ export interface LineReaderOptions {
   readonly history: readonly string[];
   /** Ctrl-C. */
   readonly onInterrupt: () => void;
+  /** Tab: what becomes of the word at the end of the text before the cursor. */
+  readonly complete?: (text: string) => Promise<Completed>;
   /** Lines that stand above the prompt while something is typed, none wider than the columns given. */
   readonly above?: (columns: number) => readonly string[];
 }
@@ -31,6 +34,8 @@ export class LineReader implements Overlay, Disposable {
   #place: Disposable | undefined;
   /** The lines above the prompt as they were drawn. */
   #above: readonly string[] = [];
+  /** The text for which Tab was pressed last: pressed again it shows what there is. */
+  #tabbed: string | undefined;
   #isEnded = false;
   /** A paste that wraps leaves readline wrong about its rows, and the next key would draw the line a second time. */
   readonly #onInput = () => {
@@ -147,6 +152,9 @@ export class LineReader implements Overlay, Disposable {
       history: [...this.#history],
       historySize: HISTORY_LINES,
       removeHistoryDuplicates: true,
+      completer: (text: string, done: (error: null, result: [string[], string]) => void) => {
+        void this.#complete(text).then((result) => done(null, result));
+      },
     });
     lines.on('line', (line) => {
       if (this.#waiting === undefined) this.#ahead.push(line);
@@ -165,6 +173,19 @@ export class LineReader implements Overlay, Disposable {
     lines.on('close', this.#onClose);
     this.#options.input.on('data', this.#onInput);
     return lines;
+  }
+
+  async #complete(text: string): Promise<[string[], string]> {
+    if (this.#waiting === undefined || this.#options.complete === undefined) return [[], text];
+    const { typed, replacement, choices } = await this.#options.complete(text);
+    if (replacement !== undefined) return [[replacement], typed];
+    // Printed here and not by readline, which knows nothing of what stands above the prompt.
+    if (choices.length > 0 && this.#tabbed === text) {
+      const { columnLines } = await import('./columns.ts');
+      this.#options.screen.err(`${(await columnLines(choices, this.#columns)).join('\n')}\n`);
+    }
+    this.#tabbed = text;
+    return [[], text];
   }
 
   #close(): void {

@@ -70,6 +70,13 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     const { runShell } = await import('./repl.ts');
     await runShell({ workspace, globals, output: styled, signal, signals });
   };
+  if (invocation.kind === 'shell' && invocation.script !== undefined) {
+    const { Script } = await import('./script.ts');
+    await new Script({ workspace, globals, output: styled, signal, signals }).run(
+      invocation.script.split('\n'),
+    );
+    return;
+  }
   if (invocation.kind === 'shell') {
     if (canAsk()) await greet(styled);
     await openShell();

@@ -23,7 +23,7 @@ export type Surface = 'shell' | 'once';
 /** What was typed, understood. */
 export type Invocation =
   | { readonly kind: 'command'; readonly command: Command; readonly input: Input; readonly globals: Globals }
-  | { readonly kind: 'shell'; readonly globals: Globals }
+  | { readonly kind: 'shell'; readonly globals: Globals; readonly script?: string }
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'version' };
 
@@ -52,7 +52,12 @@ export function parseWords(words: readonly string[], surface: Surface, columns =
     if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: helpShown.get(program) ?? '' };
     // commander's way of saying that there are options at the most, and no command.
     if (error.code === 'commander.help') {
-      return { kind: 'shell', globals: globalsOf(program.opts<GlobalValues>()) };
+      const { c: script } = program.opts<{ readonly c?: string }>();
+      return {
+        kind: 'shell',
+        globals: globalsOf(program.opts<GlobalValues>()),
+        ...(script === undefined ? {} : { script }),
+      };
     }
     if (error.code === 'commander.unknownCommand')
       throw unknownCommand(program.args[0] ?? '', surface, error);
@@ -115,6 +120,7 @@ function programOf(surface: Surface, columns: number, found: (invocation: Invoca
       .usage('[options] [command]')
       .description('An encrypted file shell for the local network. Without a command it opens the shell.')
       .version('', '-V, --version', 'print the version')
+      .option('-c <commands>', 'run commands of the shell, parted by ; or line ends')
       .helpOption('-h, --help', 'print this');
   } else {
     program.usage('command').helpOption(false);
@@ -170,6 +176,11 @@ function subcommandOf(
   ];
   sub.addHelpText('after', `\n${after.join('\n')}`);
   sub.action(() => {
+    if (program.opts<{ readonly c?: string }>().c !== undefined) {
+      throw errorOf('USAGE', `-c and ${command.name} are both given`, {
+        hint: 'write the command into the text of -c',
+      });
+    }
     const input = inputOf(command, sub.args, sub.opts());
     const globals = globalsOf({ ...program.opts<GlobalValues>(), ...givenGlobals(sub) });
     found({ kind: 'command', command, input, globals });

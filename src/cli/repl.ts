@@ -67,6 +67,10 @@ class Terminal extends Shell {
       input: process.stdin,
       history: (await history?.load()) ?? [],
       onInterrupt: () => this.#interrupt(),
+      complete: async (text) => {
+        const { complete } = await import('./completer.ts');
+        return await complete(this.#typedBefore + text, this.setup.workspace);
+      },
       above: (columns) => this.#bars?.lines(columns - 1) ?? [],
     });
     this.#reader = reader;

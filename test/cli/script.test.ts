@@ -122,3 +122,32 @@ test('the home is where the option says', async () => {
     identity,
   ]);
 });
+
+test('-c runs commands as a script does: the first failure is the end, unless a - forgives it', async () => {
+  await using served = await serve(['--open', '--max', '5', '--share', docs], { home: server });
+  const connect = `connect ${served.peer} --accept-new`;
+  const ran = await run(['-c', `${connect}; cd docs\nget 'a b.txt' from-c.txt & ls`], here);
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.match(ran.stdout, / a b\.txt\n/);
+  assert.equal(readFileSync(join(here.cwd, 'from-c.txt'), 'utf8'), 'hello\n');
+  const cases: [string, number, RegExp][] = [
+    ['frobnicate; identity', 2, /^$/],
+    ['-frobnicate; identity', 0, /^SHA256:/],
+    ['- ls; identity', 0, /^SHA256:/],
+    ['identity; ls', 1, /^SHA256:/],
+    ['', 0, /^$/],
+    ['help "', 2, /^$/],
+  ];
+  for (const [text, status, stdout] of cases) {
+    const { stdout: printed, status: ended, stderr } = await run(['-c', text], here);
+    assert.equal(ended, status, `${text}: ${stderr}`);
+    assert.match(printed, stdout, text);
+  }
+  assert.match((await run(['-c', 'identity', 'identity'], here)).stderr, /-c and identity are both given/);
+  assert.equal((await run(['-c'], here)).status, 2);
+  const events = eventsOf(await run(['--json', '-c', '- ls; identity'], here));
+  assert.deepEqual(
+    events.map(({ event }) => event),
+    ['error', 'identity', 'done'],
+  );
+});
