@@ -56,7 +56,6 @@ export class IncomingFile<Folder> {
     if (this.#current?.live !== live) return;
     this.#current.partial.keep();
     this.#current = undefined;
-    live.basis = undefined;
   }
 
   /** The transfer ends early. */
