@@ -181,6 +181,70 @@ export interface FolderEvent {
   path: string;
 }
 
+/** A setting, as it holds for the next start. */
+export interface SettingEvent {
+  event: 'setting';
+  key: string;
+  /** Always null for a secret. */
+  value: string | number | null;
+  secret: boolean;
+  /** Whether it has a value at all, also where that is not shown. */
+  isSet: boolean;
+  layer: 'default' | 'file' | 'environment' | 'flag';
+  /** The file or variable that it comes from. */
+  place: string | null;
+  about: string;
+}
+
+/** Where the settings of the user are. */
+export interface SettingFileEvent {
+  event: 'setting_file';
+  path: string;
+}
+
+/** A connection in the history. */
+export interface SessionEvent {
+  event: 'session';
+  id: string;
+  /** What this machine was. */
+  role: 'server' | 'client';
+  peer: { name: string; trusted: boolean; fingerprint: string };
+  user: string | null;
+  address: string;
+  port: number;
+  /** Port of the listener; null where this machine was the client. */
+  listener: number | null;
+  started: string;
+  sent: { files: number; bytes: number };
+  received: { files: number; bytes: number };
+  /** Null while it is open. */
+  end: { at: string; code: string; reason: string | null } | null;
+}
+
+/** A transfer in the history. */
+export interface CrossingEvent {
+  event: 'crossing';
+  transferId: string;
+  /** Id of the session. */
+  session: string;
+  peer: string;
+  fingerprint: string;
+  direction: 'send' | 'receive';
+  at: string;
+  /** The first ones. */
+  paths: string[];
+  files: number;
+  bytes: number;
+  digest: string | null;
+  code: string;
+}
+
+/** The history was emptied. */
+export interface SessionsForgottenEvent {
+  event: 'sessions_forgotten';
+  sessions: number;
+}
+
 /** One entry of a listing. */
 export interface EntryEvent {
   event: 'entry';
@@ -388,6 +452,11 @@ export type OutputEvent =
   | OfferEvent
   | ProgressEvent
   | JobEvent
+  | SettingEvent
+  | SettingFileEvent
+  | SessionEvent
+  | CrossingEvent
+  | SessionsForgottenEvent
   | FolderEvent
   | EntryEvent
   | ReceiptEvent

@@ -1,5 +1,6 @@
 /** The table of all commands, in the order of help. */
 import type { Command, Scope } from './command.ts';
+import { config } from './commands/config.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
 import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
@@ -13,6 +14,7 @@ import { possibleConnections } from './commands/possible-connections.ts';
 import { receiveFile } from './commands/receive-file.ts';
 import { receive, send } from './commands/send.ts';
 import { sendFile } from './commands/send-file.ts';
+import { history, sessions } from './commands/sessions.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
 import { accept, identity, reject, trust } from './commands/trust.ts';
@@ -55,6 +57,9 @@ export const COMMANDS: readonly Command[] = [
   importPeer,
   accept,
   reject,
+  sessions,
+  history,
+  config,
   help,
   exit,
 ];

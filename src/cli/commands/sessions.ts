@@ -1,0 +1,161 @@
+/** sessions, history: who was connected, and what crossed. */
+import { errorOf } from '../../errors.ts';
+import type { SessionRecord, SessionTransfer } from '../../index.ts';
+import { escapeText } from '../../protocol/text.ts';
+import { alignColumns } from '../columns.ts';
+import { defineCommand, flag, option, optional } from '../command.ts';
+import type { CrossingEvent, SessionEvent } from '../events.ts';
+import { formatPeer, plainAddress } from '../peer-address.ts';
+import { shownName } from '../peer-text.ts';
+import { formatBytes, formatTime, plural } from '../units.ts';
+
+const HOURS: Readonly<Record<string, number>> = { m: 1 / 60, h: 1, d: 24, w: 168 };
+
+/** Reads `today`, `yesterday`, a date, a time, or how long ago. Throws USAGE. */
+export function parseSince(typed: string, now = new Date()): Date {
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate());
+  if (typed === 'today') return midnight;
+  if (typed === 'yesterday') return new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  const [, count, unit = ''] = /^(\d{1,6})([mhdw])$/.exec(typed) ?? [];
+  if (count !== undefined) return new Date(now.getTime() - Number(count) * (HOURS[unit] ?? 0) * 3_600_000);
+  // A date alone would be read as one in Greenwich.
+  const [, date, time = '00:00'] = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}))?$/.exec(typed) ?? [];
+  const read = new Date(`${date}T${time}`);
+  if (date !== undefined && !Number.isNaN(read.getTime())) return read;
+  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is no time`, {
+    hint: 'write today, yesterday, 2026-03-01, "2026-03-01 14:05", 90m, 12h, 7d or 2w',
+  });
+}
+
+const since = option('TIME', 'only what was from then on: today, yesterday, 2026-03-01, 12h, 7d', parseSince);
+
+function parseForget(typed: string): 'forget' {
+  if (typed === 'forget') return typed;
+  throw errorOf('USAGE', `sessions can't "${escapeText(typed, 60)}"`, {
+    hint: 'write sessions or sessions forget',
+  });
+}
+
+export const sessions = defineCommand({
+  name: 'sessions',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'who was connected, from where, and how it ended',
+  notes: [
+    'Newest first: when, whether the peer was client or server, its name, its address, what crossed, the end.',
+  ],
+  arguments: { forget: optional('forget: removes those that are over', parseForget) },
+  options: { since },
+  examples: [
+    { line: 'sessions --since yesterday', does: 'shows who was connected since then' },
+    { line: 'sessions forget', does: 'empties the history' },
+  ],
+  run: async ({ workspace, output }, { arguments: { forget }, options }) => {
+    const store = (await workspace.localstream()).sessions;
+    if (forget !== undefined) {
+      if (options.since !== undefined)
+        throw errorOf('USAGE', 'sessions forget takes no --since', { hint: 'it removes all that are over' });
+      const count = await store.forget();
+      output.result({ event: 'sessions_forgotten', sessions: count }, `forgot ${plural(count, 'session')}`);
+      return;
+    }
+    const all = await store.list(options.since === undefined ? {} : { since: options.since });
+    const lines = output.json ? [] : await alignColumns(all.map(sessionRow));
+    for (const [index, session] of all.entries()) output.result(sessionEvent(session), lines[index] ?? '');
+  },
+});
+
+function placeText({ address, port }: SessionRecord): string {
+  return escapeText(formatPeer(address, port), 60);
+}
+
+function sessionRow(session: SessionRecord): string[] {
+  const { started, role, peer, sent, received, end } = session;
+  return [
+    formatTime(started),
+    role === 'server' ? 'client' : 'server',
+    peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`,
+    placeText(session),
+    `sent ${formatBytes(sent.bytes)}, received ${formatBytes(received.bytes)}`,
+    end === null ? 'open' : end.code,
+  ];
+}
+
+function sessionEvent(session: SessionRecord): SessionEvent {
+  const { id, role, peer, user, port, listener, started, sent, received, end } = session;
+  return {
+    event: 'session',
+    id,
+    role,
+    peer: { name: peer.name, trusted: peer.trusted, fingerprint: peer.fingerprint },
+    user,
+    address: plainAddress(session.address),
+    port,
+    listener,
+    started: started.toISOString(),
+    sent: { files: sent.files, bytes: sent.bytes },
+    received: { files: received.files, bytes: received.bytes },
+    end: end === null ? null : { at: end.at.toISOString(), code: end.code, reason: end.reason },
+  };
+}
+
+export const history = defineCommand({
+  name: 'history',
+  aliases: [],
+  group: 'trust',
+  scope: 'both',
+  summary: 'what crossed, to and from whom',
+  notes: ['Newest first. As many as the settings sessions.keep and sessions.transfers let it hold.'],
+  arguments: {},
+  options: { since, failed: flag('only what did not wholly arrive') },
+  examples: [{ line: 'history --since yesterday --json', does: 'gives a program what crossed since then' }],
+  run: async ({ workspace, output }, { options }) => {
+    const { sessions: store } = await workspace.localstream();
+    const all = await store.list(options.since === undefined ? {} : { since: options.since });
+    const crossings = all
+      .flatMap((session) => session.transfers.map((transfer) => ({ session, transfer })))
+      .filter(({ transfer }) => options.since === undefined || transfer.at >= options.since)
+      .filter(({ transfer }) => !options.failed || transfer.code !== 'OK')
+      .sort((a, b) => b.transfer.at.getTime() - a.transfer.at.getTime());
+    const lines = output.json
+      ? []
+      : await alignColumns(crossings.map(({ session, transfer }) => crossingRow(session, transfer)));
+    for (const [index, { session, transfer }] of crossings.entries())
+      output.result(crossingEvent(session, transfer), lines[index] ?? '');
+  },
+});
+
+function crossingRow(
+  { peer }: SessionRecord,
+  { at, direction, files, bytes, code, paths }: SessionTransfer,
+): string[] {
+  const [first = ''] = paths;
+  const more = files > 1 ? ` and ${files - 1} more` : '';
+  const name = peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
+  return [
+    formatTime(at),
+    direction === 'send' ? `to ${name}` : `from ${name}`,
+    formatBytes(bytes),
+    code,
+    `${escapeText(first, 200)}${more}`,
+  ];
+}
+
+function crossingEvent(session: SessionRecord, transfer: SessionTransfer): CrossingEvent {
+  const { id, direction, at, paths, files, bytes, digest, code } = transfer;
+  return {
+    event: 'crossing',
+    transferId: id,
+    session: session.id,
+    peer: session.peer.name,
+    fingerprint: session.peer.fingerprint,
+    direction,
+    at: at.toISOString(),
+    paths: [...paths],
+    files,
+    bytes,
+    digest,
+    code,
+  };
+}

@@ -1,0 +1,121 @@
+/** Settings and the history of connections, as commands show them. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseSince } from '../../src/cli/commands/sessions.ts';
+import { eventsNamed, eventsOf, folderIn, run, scratch, serve } from './cli-process.ts';
+import { refused } from './refused.ts';
+
+const { folder, server, client } = scratch();
+const docs = folderIn(folder, 'docs');
+const cwd = folderIn(folder, 'work');
+writeFileSync(join(docs, 'a.txt'), 'hello\n');
+
+test('config sets, gets and says where each value comes from', async () => {
+  const home = join(folder, 'config-home');
+  const here = { home, cwd };
+  const file = (await run(['config', 'path'], here)).stdout.trim();
+  assert.equal(file, join(home, 'config.json'));
+  assert.equal((await run(['config', 'get', 'port'], here)).stdout, '7353\n');
+  const set = await run(['config', 'set', 'chunk', '64K'], here);
+  assert.deepEqual([set.status, set.stdout], [0, 'chunk = 65536\n'], set.stderr);
+  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { chunk: 65536 });
+  const env = { LOCALSTREAM_PORT: '7400' };
+  const settings = eventsNamed(
+    eventsOf(await run(['config', 'list', '--json'], { ...here, env })),
+    'setting',
+  );
+  const of = (key: string) => settings.find((setting) => setting.key === key);
+  assert.deepEqual([of('chunk')?.value, of('chunk')?.layer, of('chunk')?.place], [65536, 'file', file]);
+  assert.deepEqual(
+    [of('port')?.value, of('port')?.layer, of('port')?.place],
+    [7400, 'environment', 'LOCALSTREAM_PORT'],
+  );
+  assert.equal(of('lanes')?.layer, 'default');
+  assert.match((await run(['config', 'list'], here)).stdout, /^chunk +65536 +file \(.*config\.json\)$/m);
+  assert.match(
+    (await run(['config', 'set', 'port', '7500'], { ...here, env })).stderr,
+    /counts more than the file/,
+  );
+  assert.equal((await run(['config', 'set', 'chunk'], here)).stdout, 'chunk = 1048576\n');
+  assert.equal(existsSync(join(home, 'identity.json')), false, 'looking at settings makes no keys');
+});
+
+test('a secret setting is not shown, and what is wrong is said', async () => {
+  const home = join(folder, 'secret-home');
+  mkdirSync(home, { mode: 0o700 });
+  writeFileSync(join(home, 'config.json'), '{"auth.password":"hunter2","prot":1}', { mode: 0o600 });
+  for (const words of [
+    ['list'],
+    ['list', '--json'],
+    ['get', 'auth.password'],
+    ['get', 'auth.password', '--json'],
+  ]) {
+    const ran = await run(['config', ...words], { home, cwd });
+    assert.equal(ran.status, 0, ran.stderr);
+    assert.doesNotMatch(ran.stdout + ran.stderr, /hunter2/);
+    assert.match(words.includes('--json') ? ran.stderr + ran.stdout : ran.stderr, /prot/);
+  }
+  assert.equal((await run(['config', 'get', 'auth.password'], { home, cwd })).stdout, '(set, not shown)\n');
+  const cases: [string[], RegExp][] = [
+    [[], /missing required argument/],
+    [['show'], /config can't "show"/],
+    [['get'], /config get wants a setting/],
+    [['get', 'prot'], /there is no setting "prot" \(did you mean port\?\)/],
+    [['set', 'port', '0'], /port can't be/],
+    [['list', 'port'], /takes no "port"/],
+    [['get', 'port', '1'], /takes no "1"/],
+  ];
+  for (const [words, message] of cases) {
+    const ran = await run(['config', ...words], { home: join(folder, 'wrong-home'), cwd });
+    assert.equal(ran.status, 2, ran.stderr);
+    assert.match(ran.stderr, message);
+  }
+});
+
+test('sessions and history tell who was there and what crossed, until they are forgotten', async () => {
+  const served = await serve(['--open', '--max', '5', '--share', docs], { home: server });
+  const here = { home: client, cwd };
+  assert.equal((await run(['sessions'], here)).stdout, '');
+  assert.equal((await run(['get', `${served.peer}:/docs/a.txt`, '.', '--accept-new'], here)).status, 0);
+  await served.stop();
+  for (const home of [client, server]) {
+    const [session, none] = eventsNamed(
+      eventsOf(await run(['sessions', '--json'], { home, cwd })),
+      'session',
+    );
+    assert.equal(none, undefined);
+    assert.equal(session?.role, home === client ? 'client' : 'server');
+    assert.equal(session?.address, '127.0.0.1');
+    assert.equal((home === client ? session?.received : session?.sent)?.bytes, 6);
+    assert.notEqual(session?.end, null);
+    const events = eventsOf(await run(['history', '--since', 'yesterday', '--json'], { home, cwd }));
+    const [crossing] = eventsNamed(events, 'crossing');
+    assert.deepEqual(
+      [crossing?.session, crossing?.files, crossing?.bytes, crossing?.code],
+      [session?.id, 1, 6, 'OK'],
+    );
+  }
+  assert.match((await run(['history'], here)).stdout, / from \S+ +6 B +OK +.*a\.txt\n$/);
+  assert.equal((await run(['history', '--failed'], here)).stdout, '');
+  assert.equal((await run(['history', '--since', '2999-01-01'], here)).stdout, '');
+  assert.equal((await run(['sessions', 'forget'], here)).stdout, 'forgot 1 session\n');
+  assert.equal((await run(['sessions'], here)).stdout, '');
+  assert.match((await run(['sessions', 'forgot'], here)).stderr, /write sessions or sessions forget/);
+});
+
+test('times are local, and each way of writing them is read', () => {
+  const now = new Date(2026, 2, 15, 14, 30);
+  const table: [string, Date][] = [
+    ['today', new Date(2026, 2, 15)],
+    ['yesterday', new Date(2026, 2, 14)],
+    ['2026-03-01', new Date(2026, 2, 1)],
+    ['2026-03-01 14:05', new Date(2026, 2, 1, 14, 5)],
+    ['90m', new Date(2026, 2, 15, 13, 0)],
+    ['12h', new Date(2026, 2, 15, 2, 30)],
+  ];
+  for (const [typed, date] of table) assert.deepEqual(parseSince(typed, now), date, typed);
+  for (const typed of ['', 'x', '2026-13-01', '5', '5y', 'yesterday 5'])
+    refused(() => parseSince(typed), /is no time/);
+});
