@@ -7,7 +7,7 @@ import { escapeText } from '../protocol/text.ts';
 import type { Connection, IncomingOffer } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
-import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
+import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import { namedRoots, STREAM_PATH } from '../transfer/source.ts';
@@ -107,6 +107,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   #reconnecting: Promise<void> | undefined;
   /** Transfers that want the connection back when it breaks. */
   #active = 0;
+  /** Why the present connection broke, while another one may take its place. */
+  #lost: LocalstreamError | undefined;
 
   private constructor(link: Link, settings: Settings) {
     super();
@@ -246,6 +248,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     void connection.ended.then((reason) => {
       if (this.#end.signal.aborted) this.#over.resolve(undefined);
       else if (!isBroken(reason) || this.#active === 0) this.#over.resolve(reason);
+      else this.#lost = reason;
     });
   }
 
@@ -276,6 +279,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       }
     } finally {
       this.#active -= 1;
+      // Broken, and nobody who waited for another connection is left.
+      if (this.#active === 0 && this.#lost) this.#over.resolve(this.#lost);
     }
   }
 
@@ -293,8 +298,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       });
     const { signal } = options;
     const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(typed(signal?.reason));
+    const stop = () => reject(cancelled(signal));
     signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
     try {
       await Promise.race([this.#reconnecting, stopped]);
     } finally {
@@ -310,6 +316,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const { signal } = this.#end;
     try {
       await retry(() => this.#link.reopen(signal), broken, forMilliseconds, notice, signal);
+      this.#lost = undefined;
       this.#watch();
     } catch (error) {
       this.#over.resolve(typed(error));

@@ -1,5 +1,6 @@
 /** Two real machines that share files over loopback: homes of their own, with keys of the vectors, in one process. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { serializeIdentity } from '../../src/crypto/identity.ts';
@@ -7,9 +8,16 @@ import type { Listener, ListenOptions, Localstream, Session } from '../../src/in
 import { openLocalstream } from '../../src/index.ts';
 import { identities, type KeyName } from '../crypto/fixed.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
+
+/** A folder in memory, where there is such a place, that goes when all that was opened after it has been closed. */
+export function sceneFolder(t: TestContext): string {
+  const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  const folder = realpathSync(mkdtempSync(join(base, 'localstream-test-')));
+  afterwards(t, () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 /** Makes a home with the key of this name in a folder. */
 export function homeOf(folder: string, key: KeyName): string {
@@ -61,9 +69,14 @@ export interface Pair {
 /** Bob listens and shares a folder, alice is connected. */
 export async function pair(
   t: TestContext,
-  options: { readonly listen?: Partial<ListenOptions>; readonly bob?: Flags; readonly alice?: Flags } = {},
+  options: {
+    readonly base?: string;
+    readonly listen?: Partial<ListenOptions>;
+    readonly bob?: Flags;
+    readonly alice?: Flags;
+  } = {},
 ): Promise<Pair> {
-  const base = quickFolder(t);
+  const base = options.base ?? sceneFolder(t);
   const [share, local] = [join(base, 'share'), join(base, 'local')];
   for (const folder of [share, local]) mkdirSync(folder);
   const bob = await machine(t, base, 'bob', options.bob);
@@ -83,13 +96,12 @@ export async function pair(
   return { base, share, local, bob, alice, listener, session, failed };
 }
 
-/** Bytes that look like chance; the same for the same seed. */
+/** Bytes that differ in every block, and from those of other seeds; the same for the same seed. */
 export function noise(size: number, seed = 1): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = seed * 2654435761 + 1;
-  for (let offset = 0; offset + 4 <= size; offset += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes.writeUInt32LE(state, offset);
+  const bytes = Buffer.alloc(size, (seed * 97 + 13) % 251);
+  for (let offset = 0; offset < size; offset += 4096) {
+    const place = Math.min(offset, Math.max(0, size - 8));
+    if (size >= 8) bytes.writeUInt32LE((Math.imul(seed + 1, 2654435761) ^ offset) >>> 0, place);
   }
   return bytes;
 }
