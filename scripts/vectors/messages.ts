@@ -9,6 +9,9 @@ type Step =
   | 'client share'
   | 'server share'
   | 'confirm'
+  | 'pair'
+  | 'pair share'
+  | 'pair tag'
   | 'introduce'
   | 'admit'
   | 'session';
@@ -62,6 +65,12 @@ const CASES: Record<string, Good> = {
   "the dialler's share": good('client share', 1, { type: 'share', ciphertext }),
   "the listener's share": good('server share', 1, { type: 'share', ciphertext, mac }),
   confirm: good('confirm', 2, { type: 'confirm', mac }),
+  'a pairing code': good('pair', 3, { type: 'pair', nameplate: 9999, share: base64(fixed('Ya')) }),
+  "the listener's answer to it": good('pair share', 2, { type: 'pair-share', share: base64(fixed('Yb')) }),
+  'the proof that it is known': good('pair tag', 4, {
+    type: 'pair-tag',
+    tag: base64(Buffer.concat([fixed('Ta'), fixed('Ta, second half')])),
+  }),
   introduce: good('introduce', 3, { type: 'introduce', name: 'Ærø 💾', waiting: true }),
   'introduce, with the group': good('introduce', 3, {
     type: 'introduce',
@@ -135,12 +144,16 @@ const CASES: Record<string, Good> = {
   lanes: session({ type: 'lanes', transfer: TRANSFER, lanes: 1 }),
   granted: session({ type: 'granted', transfer: TRANSFER, lanes: [18] }),
   cancel: session({ type: 'cancel', transfer: TRANSFER, flag: 425 }),
+  'cancel for good': session({ type: 'cancel', transfer: TRANSFER, flag: 425, discard: true }),
   receipt: session({
     type: 'receipt',
     transfer: TRANSFER,
     body: '{"version":1}',
     signature: base64(rsaBytes('signature')),
   }),
+  login: session({ type: 'login', name: 'anna', password: 'pässword "1"' }),
+  welcome: session({ type: 'welcome', name: 'Anna' }),
+  denied: session({ type: 'denied', flag: 430 }),
   received: session({ type: 'received', transfer: TRANSFER }),
 };
 
@@ -167,6 +180,12 @@ const MUST_FAIL: Record<string, { step: Step; body: string }> = {
   'a ciphertext as a number': spoiled("the dialler's share", { ciphertext: 1 }),
   "a listener's share without its MAC": spoiled("the listener's share", { mac: undefined }),
   'an empty MAC': spoiled('confirm', { mac: '' }),
+  'nameplate 0': spoiled('a pairing code', { nameplate: 0 }),
+  'nameplate 10000': spoiled('a pairing code', { nameplate: 10_000 }),
+  'a point of 33 bytes': spoiled('a pairing code', { share: base64(Buffer.alloc(33)) }),
+  'a tag of 32 bytes': spoiled('the proof that it is known', { tag: base64(Buffer.alloc(32)) }),
+  'a user of 1025 characters': spoiled('login', { name: 'x'.repeat(1025) }),
+  'a login without a password': spoiled('login', { password: undefined }),
   'a name of 257 characters': spoiled('introduce', { name: 'x'.repeat(257) }),
   'waiting as a text': spoiled('introduce', { waiting: 'true' }),
   'a flag of four digits': spoiled('bye', { flag: 1000 }),

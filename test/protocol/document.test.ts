@@ -58,6 +58,9 @@ suite('the document', () => {
 
   test('lists every message of a session', () => {
     const lines = [
+      ...chapter('Handshake'),
+      ...chapter('Letting in'),
+      ...chapter('Pairing'),
       ...chapter('An open session'),
       ...chapter('Transfers on the control channel'),
       ...chapter('Control messages'),

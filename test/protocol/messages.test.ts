@@ -13,6 +13,9 @@ import {
   HELLO_CLIENT,
   HELLO_SERVER,
   INTRODUCE,
+  PAIR,
+  PAIR_SHARE,
+  PAIR_TAG,
   SESSION_TYPES,
   SHARE_CLIENT,
 } from '../../src/protocol/messages.ts';
@@ -177,7 +180,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
   refuse: [id('transfer'), flag, detail],
   lanes: [id('transfer'), wanted],
   granted: [id('transfer'), numbers],
-  cancel: [id('transfer'), flag, detail],
+  cancel: [id('transfer'), flag, detail, yes('discard')],
   receipt: [
     id('transfer'),
     ['body', ...text(192 * 1024)],
@@ -298,6 +301,24 @@ suite('bounds of the handshake', () => {
       CONFIRM,
       { n: 2, type: 'confirm', mac: base64(32) },
       [['mac', [base64(32)], [base64(31), base64(33), '', 1]]],
+    ],
+    [
+      PAIR,
+      { n: 3, type: 'pair', nameplate: 7, share: base64(32) },
+      [
+        ['nameplate', ...whole(1, 9999)],
+        ['share', [base64(32)], [base64(31), base64(33), '', 1]],
+      ],
+    ],
+    [
+      PAIR_SHARE,
+      { n: 3, type: 'pair-share', share: base64(32) },
+      [['share', [base64(32)], [base64(33), null]]],
+    ],
+    [
+      PAIR_TAG,
+      { n: 4, type: 'pair-tag', tag: base64(64) },
+      [['tag', [base64(64)], [base64(63), base64(65), '']]],
     ],
     [
       INTRODUCE,

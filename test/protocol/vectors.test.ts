@@ -37,6 +37,9 @@ import {
   HELLO_CLIENT,
   HELLO_SERVER,
   INTRODUCE,
+  PAIR,
+  PAIR_SHARE,
+  PAIR_TAG,
   SHARE_CLIENT,
   SHARE_SERVER,
 } from '../../src/protocol/messages.ts';
@@ -50,6 +53,9 @@ const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'client share': SHARE_CLIENT,
   'server share': SHARE_SERVER,
   confirm: CONFIRM,
+  pair: PAIR,
+  'pair share': PAIR_SHARE,
+  'pair tag': PAIR_TAG,
   introduce: INTRODUCE,
   admit: ADMIT,
 };

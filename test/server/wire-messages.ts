@@ -18,6 +18,9 @@ export const MESSAGES: Readonly<Record<string, Loose>> = {
   },
   share: { type: 'share', ciphertext: base64(384) },
   confirm: { type: 'confirm', mac: base64(32) },
+  pair: { type: 'pair', nameplate: 7, share: base64(32) },
+  'pair-share': { type: 'pair-share', share: base64(32) },
+  'pair-tag': { type: 'pair-tag', tag: base64(64) },
   introduce: { type: 'introduce', name: 'x', waiting: false },
   admit: { type: 'admit' },
   ping: { type: 'ping', request: 1 },
@@ -36,6 +39,9 @@ export const MESSAGES: Readonly<Record<string, Loose>> = {
   cancel: { type: 'cancel', transfer, flag: 425 },
   receipt: { type: 'receipt', transfer, body: '{}', signature: base64(384) },
   received: { type: 'received', transfer },
+  login: { type: 'login', name: 'anna', password: 'x' },
+  welcome: { type: 'welcome', name: 'anna' },
+  denied: { type: 'denied', flag: 430 },
   nonsense: { type: 'nonsense' },
 };
 

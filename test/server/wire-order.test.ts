@@ -60,7 +60,18 @@ suite('messages before their time', () => {
 
   test('a message of the handshake in an open session: 400', async (t) => {
     const served = await listening(t);
-    for (const name of ['hello', 'share', 'confirm', 'introduce', 'admit', 'nonsense']) {
+    const wrong = [
+      'hello',
+      'share',
+      'confirm',
+      'pair',
+      'pair-share',
+      'pair-tag',
+      'introduce',
+      'admit',
+      'nonsense',
+    ];
+    for (const name of [...wrong, 'welcome', 'denied']) {
       const { control } = await dialSession(served.listener.port);
       control.send(MESSAGES[name] ?? {});
       assert.equal((await rest(control)).flag, 400, name);
