@@ -36,7 +36,8 @@ function isFarewell({ code }: LocalstreamError): boolean {
 export function announceListener(output: Output, listener: Listener): void {
   const { port } = listener;
   listener.on('peer', (peer) => {
-    const text = `${peerText(peer)} is connected on ${port}`;
+    const as = peer.user === undefined ? '' : ` as user ${shownName(peer.user)}`;
+    const text = `${peerText(peer)} is connected on ${port}${as}`;
     output.note(text, {
       event: 'peer',
       change: 'connected',
@@ -68,6 +69,13 @@ export function announceListener(output: Output, listener: Listener): void {
       code,
       message,
     });
+  });
+  listener.on('users', (error) => {
+    output.note(
+      error === undefined
+        ? `users can log in on ${port} again`
+        : `users can't log in on ${port} for now: ${errorText(error)}`,
+    );
   });
   listener.on('receipt', (receipt) => {
     if (!own.delete(receipt.transferId)) output.note(receiptLine(receipt), receiptEvent(receipt));
@@ -105,7 +113,7 @@ export function announceSession(output: Output, session: Session, onClosed: () =
 
 /** The event of a listener that is ready. */
 export function listeningEvent(listener: Listener, fingerprint: string): ListeningEvent {
-  const { host, port, maxConnections, open } = listener;
+  const { host, port, maxConnections, open, auth } = listener;
   return {
     event: 'listening',
     host,
@@ -113,19 +121,21 @@ export function listeningEvent(listener: Listener, fingerprint: string): Listeni
     fingerprint,
     maxConnections,
     open,
+    auth,
     shares: shareDetails(listener),
   };
 }
 
 /** The same as one line. */
 export function listeningText(listener: Listener, fingerprint: string): string {
-  const { host, port, maxConnections, open, shares } = listener;
+  const { host, port, maxConnections, open, auth, shares } = listener;
   const shown = shares.map(({ name, mode }) => `${shownName(name)} (${mode})`).join(', ');
   const parts = [
     `listening on ${host === '::' || host === '0.0.0.0' ? `port ${port} of all interfaces` : formatPeer(host, port)}`,
     `up to ${plural(maxConnections, 'peer')}`,
     shown === '' ? 'no shares' : `shares ${shown}`,
     ...(open ? ['open to unknown keys'] : []),
+    ...(auth === 'password' ? ['for users who log in'] : []),
     fingerprint,
   ];
   return parts.join(', ');

@@ -11,6 +11,10 @@ export interface Asker {
   readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
   /** The shell is left while jobs run. */
   readonly leave?: (question: string, signal: AbortSignal) => Promise<boolean>;
+  /** Text that nobody may see on the screen. */
+  readonly password?: (message: string, signal: AbortSignal) => Promise<string>;
+  /** Something that can't be taken back is about to be done. */
+  readonly confirm?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** Targets exist and differ. What becomes of one; `all` is for every one that is left. */
   readonly existing?: (path: string, others: number, signal: AbortSignal) => Promise<ExistingAnswer>;
 }

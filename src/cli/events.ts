@@ -12,6 +12,8 @@ export interface PeerDetail {
   /** As it was named when it was trusted, else as it calls itself. */
   name: string;
   trusted: boolean;
+  /** Who has logged in over this connection; null where nobody has. */
+  user: string | null;
   fingerprint: string;
   address: string;
   port: number;
@@ -39,6 +41,8 @@ export interface ListeningEvent {
   maxConnections: number;
   /** Whether unknown keys are let in without a question. */
   open: boolean;
+  /** Who gets in: everybody, trusted keys, or users who log in. */
+  auth: 'none' | 'trusted' | 'password';
   shares: ShareDetail[];
 }
 
@@ -323,6 +327,7 @@ export interface StatusEvent {
     port: number;
     maxConnections: number;
     open: boolean;
+    auth: 'none' | 'trusted' | 'password';
     shares: ShareDetail[];
     peers: PeerDetail[];
     transfers: TransferDetail[];
@@ -406,6 +411,48 @@ export interface ExportEvent {
   line: string;
 }
 
+/** A user logged in at the connected server. */
+export interface LoginEvent {
+  event: 'login';
+  user: string;
+  peer: PeerDetail;
+}
+
+/** Connections that were ended here. */
+export interface KickedEvent {
+  event: 'kicked';
+  peers: PeerDetail[];
+}
+
+/** One user, or `*` for what all of them may. */
+export interface UserEvent {
+  event: 'user';
+  name: string;
+  disabled: boolean;
+  created: string | null;
+  lastLogin: string | null;
+  grants: { share: string; right: 'read' | 'write' | 'list'; allowed: boolean }[];
+}
+
+/** Something about a user was changed. */
+export interface UserChangedEvent {
+  event: 'user_changed';
+  action: 'add' | 'passwd' | 'disable' | 'enable' | 'remove' | 'grant' | 'revoke';
+  name: string;
+  share: string | null;
+  rights: ('read' | 'write' | 'list')[];
+}
+
+/** The tables of the users are as they have to be. */
+export interface MigrationEvent {
+  event: 'migration';
+  /** A file, or the database without its password. */
+  place: string;
+  /** What was run for it. */
+  statements: string[];
+  done: boolean;
+}
+
 /** A command, as `help --json` lists it. */
 export interface CommandEvent {
   event: 'command';
@@ -469,6 +516,11 @@ export type OutputEvent =
   | TrustEvent
   | ForgottenEvent
   | ExportEvent
+  | LoginEvent
+  | KickedEvent
+  | UserEvent
+  | UserChangedEvent
+  | MigrationEvent
   | CommandEvent
   | NoticeEvent
   | ErrorEvent

@@ -34,9 +34,20 @@ export function channelText({ group, cipher, fingerprint }: PeerInfo): string {
 }
 
 export function peerDetail(peer: PeerInfo): PeerDetail {
-  const { id, name, trusted, fingerprint, port, group, cipher } = peer;
+  const { id, name, trusted, user = null, fingerprint, port, group, cipher } = peer;
   const address = plainAddress(peer.address);
-  return { id, name, trusted, fingerprint, address, port, group, cipher, since: peer.since.toISOString() };
+  return {
+    id,
+    name,
+    trusted,
+    user,
+    fingerprint,
+    address,
+    port,
+    group,
+    cipher,
+    since: peer.since.toISOString(),
+  };
 }
 
 export function transferDetail(transfer: TransferInfo): TransferDetail {

@@ -53,6 +53,8 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
         return askOffer(offer, signal);
       }),
     leave: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
+    password: (message, signal) => inTurn(signal, () => askPassword(message, signal)),
+    confirm: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     existing: (path, others, signal) => inTurn(signal, () => askExisting(path, others, signal)),
   };
 }
@@ -76,6 +78,13 @@ async function askTrust(question: TrustQuestion, signal: AbortSignal): Promise<T
   const message = role === 'server' ? 'Connect to it?' : 'Let it in?';
   const { answer } = await prompting(signal, (prompt) =>
     prompt([{ type: 'select', name: 'answer', message, choices: ANSWERS[role], default: 'reject' as const }]),
+  );
+  return answer;
+}
+
+async function askPassword(message: string, signal: AbortSignal): Promise<string> {
+  const { answer } = await prompting(signal, (prompt) =>
+    prompt([{ type: 'password', name: 'answer', message, mask: false }]),
   );
   return answer;
 }

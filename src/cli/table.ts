@@ -1,5 +1,6 @@
 /** The table of all commands, in the order of help. */
 import type { Command, Scope } from './command.ts';
+import { auth } from './commands/auth.ts';
 import { config } from './commands/config.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
@@ -8,6 +9,7 @@ import { get, put } from './commands/get-put.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
+import { kick, login } from './commands/login.ts';
 import { pair } from './commands/pair.ts';
 import { exportPeer, forget, importPeer, peers, rename } from './commands/peers.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
@@ -18,6 +20,7 @@ import { history, sessions } from './commands/sessions.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
 import { accept, identity, reject, trust } from './commands/trust.ts';
+import { user } from './commands/user.ts';
 import { verify } from './commands/verify.ts';
 
 /** Every command that there is. */
@@ -27,9 +30,11 @@ export const COMMANDS: readonly Command[] = [
   delConnection,
   serve,
   status,
+  kick,
   possibleConnections,
   connect,
   disconnect,
+  login,
   listDir,
   cd,
   pwd,
@@ -55,6 +60,8 @@ export const COMMANDS: readonly Command[] = [
   rename,
   exportPeer,
   importPeer,
+  user,
+  auth,
   accept,
   reject,
   sessions,

@@ -16,6 +16,20 @@ export function path(typed: string): string {
   return typed;
 }
 
+/** One word of a few. */
+export function oneOf<const Word extends string>(
+  what: string,
+  words: readonly Word[],
+): (typed: string) => Word {
+  return (typed) => {
+    const found = words.find((word) => word === typed);
+    if (found !== undefined) return found;
+    throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not ${what}`, {
+      hint: `write ${words.join(', ')}`,
+    });
+  };
+}
+
 /** The most peers that a listener may be told to let in, as in the settings. */
 const MOST_PEERS = 10_000;
 

@@ -120,6 +120,11 @@ export const put = defineCommand({
     if (context.shell === undefined && remote === undefined && options.to === undefined) {
       throw errorOf('USAGE', 'no peer is named', { hint: 'write put LOCAL PEER:/SHARE/, or add --to PEER' });
     }
+    if (options.passwordStdin && sources.includes(STREAM_PATH)) {
+      throw errorOf('USAGE', 'standard input can hold the password or the file, not both', {
+        hint: 'name a file in LOCALSTREAM_PASSWORD_FILE',
+      });
+    }
     const place = placeOf(context, remote, options.to);
     const local = await expandLocal(sources);
     for (const source of local) await checkSource(source);

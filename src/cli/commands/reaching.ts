@@ -4,35 +4,37 @@ import { errorOf } from '../../errors.ts';
 import type { ConnectOptions, Session } from '../../index.ts';
 import { flag, option } from '../command.ts';
 import type { Context } from '../context.ts';
+import { LOGIN_NOTE, loginPassword } from '../password.ts';
 import { looksRemote, type PeerAddress, parseRemotePath } from '../peer-address.ts';
 import { channelText, peerText, questionEvent, shownCheckNumber, shownName } from '../peer-text.ts';
 import { dialWays, waysTo } from '../reach.ts';
 import { resolveRemote } from '../remote-folder.ts';
+import { text } from '../values.ts';
 
 /** How an unknown server is dealt with. */
 export const REACH_OPTIONS = {
   acceptNew: flag('pin an unknown key unseen; a changed one is refused all the same'),
   fingerprint: option('SHA256:...', 'the key that the server must have; it is pinned', parseFingerprint),
+  user: option('NAME', 'log in as this user, as NAME@HOST does', text),
+  passwordStdin: flag('the password of the user comes from standard input'),
 } as const;
 
 /** Told wherever an unknown server can answer. */
 export const TRUST_NOTE =
   'The key of an unknown server is asked about in a terminal, and refused without one unless --accept-new or ' +
-  '--fingerprint says otherwise. A known server with another key is always refused.';
+  `--fingerprint says otherwise. A known server with another key is always refused. ${LOGIN_NOTE}`;
 
 /** What {@link REACH_OPTIONS} were given. */
 export interface Reach {
   readonly acceptNew: boolean;
   readonly fingerprint: ConnectOptions['fingerprint'];
+  readonly user?: string | undefined;
+  readonly passwordStdin?: boolean;
 }
 
 /** Connects to a server. */
 export async function dial(context: Context, peer: PeerAddress, reach: Reach): Promise<Session> {
-  if (peer.user !== undefined) {
-    throw errorOf('NOT_SUPPORTED', `users can't log in yet, and ${shownName(peer.user)}@ names one`, {
-      hint: `leave out ${shownName(peer.user)}@`,
-    });
-  }
+  const user = userOf(peer, reach);
   const { output, signal, workspace, asker } = context;
   const localstream = await workspace.localstream();
   const known = reach.acceptNew ? await localstream.trust.list() : [];
@@ -61,7 +63,28 @@ export async function dial(context: Context, peer: PeerAddress, reach: Reach): P
   if (reach.acceptNew && !known.some((trusted) => trusted.fingerprint === fingerprint)) {
     output.note(`pinned ${fingerprint} of ${peerText(session.peer)}, unverified`);
   }
-  return session;
+  if (user === undefined) return session;
+  try {
+    const isOnStdin = reach.passwordStdin ?? false;
+    await session.login(user, () => loginPassword(context, shownName(user), isOnStdin));
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** Who is to log in. Throws USAGE for two of them, or for a password of nobody. */
+function userOf(peer: PeerAddress, reach: Reach): string | undefined {
+  const { user = peer.user, passwordStdin } = reach;
+  if (peer.user !== undefined && peer.user !== user) {
+    throw errorOf('USAGE', 'two users are named', { hint: 'write USER@HOST or --user USER' });
+  }
+  if (user === '') throw errorOf('USAGE', 'the name of the user is empty', { hint: 'write USER@HOST' });
+  if (passwordStdin && user === undefined) {
+    throw errorOf('USAGE', '--password-stdin is of use with a user only', { hint: 'write USER@HOST' });
+  }
+  return user;
 }
 
 /** Works on the server that is named, connected for this command only, or else on the one that the shell is connected to. */

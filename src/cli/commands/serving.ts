@@ -1,10 +1,12 @@
 /** What the commands that open listeners share. */
 
-import type { Listener, ListenOptions, ShareOptions } from '../../index.ts';
+import type { Auth, Listener, ListenOptions, ShareOptions } from '../../index.ts';
+import { AUTHS } from '../../server/visit.ts';
 import { announceListener, listeningEvent, listeningText } from '../announce.ts';
-import { flag, list } from '../command.ts';
+import { flag, list, option } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseShare } from '../share-argument.ts';
+import { oneOf } from '../values.ts';
 
 /** Who sees what, and who gets in. */
 export const LISTEN_OPTIONS = {
@@ -15,13 +17,19 @@ export const LISTEN_OPTIONS = {
     'folder',
   ),
   open: flag('let unknown keys in without a question'),
+  auth: option(
+    AUTHS.join('|'),
+    'who gets in: all (as --open), trusted keys, or users who log in',
+    oneOf('a way in', AUTHS),
+  ),
   hidden: flag('do not make it known on the network'),
 } as const;
 
 /** Told wherever unknown peers can come. */
 export const DOOR_NOTE =
   'An unknown key is asked about (accept N, trust N or reject N in the shell, a question in a terminal) and turned ' +
-  'away where nobody can be asked, unless the listener is --open or the key was trusted before.';
+  'away where nobody can be asked, unless the listener is --open or the key was trusted before. With --auth password every peer must log in as a user, and ' +
+  'has what that user was granted.';
 
 /** Where and how to listen. */
 export interface Listening {
@@ -30,6 +38,7 @@ export interface Listening {
   readonly max?: number | undefined;
   readonly shares?: readonly ShareOptions[];
   readonly open: boolean;
+  readonly auth?: Auth | undefined;
   /** Not made known on the network. */
   readonly hidden?: boolean;
 }
@@ -37,7 +46,7 @@ export interface Listening {
 /** Opens a listener, follows it and says that it is ready. */
 export async function openListener(
   context: Context,
-  { port, host, max, shares, open, hidden = false }: Listening,
+  { port, host, max, shares, open, auth, hidden = false }: Listening,
 ): Promise<Listener> {
   const localstream = await context.workspace.localstream();
   const decide = context.asker.client;
@@ -46,6 +55,7 @@ export async function openListener(
     open,
     advertise: !hidden && localstream.settings.discovery.enabled === 'on',
     ...(host === undefined ? {} : { host }),
+    ...(auth === undefined ? {} : { auth }),
     ...(max === undefined ? {} : { maxConnections: max }),
     ...(shares === undefined ? {} : { shares }),
     ...(decide === undefined ? {} : { decide }),

@@ -53,6 +53,7 @@ function statusEvent({ session }: Workspace, localstream: Localstream): StatusEv
       port: listener.port,
       maxConnections: listener.maxConnections,
       open: listener.open,
+      auth: listener.auth,
       shares: shareDetails(listener),
       peers: listener.peers.map(peerDetail),
       transfers: listener.transfers.map(transferDetail),
@@ -72,10 +73,11 @@ async function statusLines(
   const lines = [`${strong('this machine')}: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
   if (localstream.listeners.length === 0) lines.push(`${strong('listeners')}: none`);
   for (const listener of localstream.listeners) {
-    const { host, port, peers, maxConnections, open } = listener;
+    const { host, port, peers, maxConnections, open, auth } = listener;
     lines.push(
       `${strong(`listener ${formatPeer(host, port)}`)}: ${peers.length} of ${plural(maxConnections, 'peer')}` +
-        (open ? ', open to unknown keys' : ''),
+        (open ? ', open to unknown keys' : '') +
+        (auth === 'password' ? ', for users who log in' : ''),
     );
     const shares = listener.shares.map(({ name, mode, folder }) => [
       '  share',
@@ -102,7 +104,7 @@ async function statusLines(
 function peerRow(peer: PeerInfo): string[] {
   return [
     '  peer',
-    peerName(peer),
+    peer.user === undefined ? peerName(peer) : `${peerName(peer)}, user ${shownName(peer.user)}`,
     shownPlace(peer),
     peer.group || '-',
     peer.cipher,
