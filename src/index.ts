@@ -20,6 +20,8 @@ export type { RetryNotice } from './client/reconnect.ts';
 export type { Entry, Offer, PutOptions, ReceiveOptions, TransferOptions } from './client/session.ts';
 export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
+export type { SealMetadata } from './crypto/envelope-metadata.ts';
+export type { OpenedSeal } from './crypto/envelope-open.ts';
 export type { Fingerprint } from './crypto/fingerprint.ts';
 export { isFingerprint, parseFingerprint } from './crypto/fingerprint.ts';
 export type { Browser, FoundPeer, PeerEvent } from './discovery/browser.ts';

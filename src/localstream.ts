@@ -1,12 +1,19 @@
 /** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
+
+import { createPublicKey } from 'node:crypto';
 import type { UserStore } from './auth/user-store.ts';
 import type { ConnectOptions } from './client/link.ts';
 import { Session } from './client/session.ts';
+import type { Reader } from './crypto/envelope.ts';
+import type { SealMetadata } from './crypto/envelope-metadata.ts';
+import { type OpenedSeal, openSeal } from './crypto/envelope-open.ts';
+import { Sealer } from './crypto/envelope-seal.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser } from './discovery/browser.ts';
 import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
+import { escapeText } from './protocol/text.ts';
 import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
@@ -117,6 +124,39 @@ export class Localstream implements AsyncDisposable {
   async users(): Promise<UserStore> {
     this.#requireOpen();
     return await this.#host.users.store();
+  }
+
+  /**
+   * Seals a file for trusted peers: only they can read it, and see that it is of this machine.
+   *
+   * @throws NOT_TRUSTED for a reader that is not trusted, NOT_FOUND for one whose encryption key is not known, USAGE, BAD_NAME.
+   */
+  async seal(
+    source: AsyncIterable<Uint8Array>,
+    readers: readonly Fingerprint[],
+    metadata: SealMetadata,
+  ): Promise<AsyncGenerator<Uint8Array, void>> {
+    const { identity, trust } = this.#host;
+    const known = await Promise.all(readers.map((reader) => readerOf(trust, reader)));
+    return new Sealer({ readers: known, identity, metadata }).seal(source);
+  }
+
+  /**
+   * Opens a sealed file of this machine itself or a trusted peer; of anybody with `fromAnyone`. Only at the end of the
+   * data is it known that all of them are as they were sealed.
+   *
+   * @throws INTEGRITY, NOT_ALLOWED where it is sealed for others, NOT_TRUSTED for an unknown sealer, NOT_SUPPORTED.
+   */
+  async openSeal(
+    source: AsyncIterable<Uint8Array>,
+    options: { readonly fromAnyone?: boolean } = {},
+  ): Promise<OpenedSeal> {
+    const { identity, trust } = this.#host;
+    const accept = async (sealer: Fingerprint) =>
+      (options.fromAnyone ?? false) ||
+      sealer === identity.fingerprint ||
+      (await trust.get(sealer)) !== undefined;
+    return await openSeal(source, { identity, accept });
   }
 
   /** Closes listeners and sessions, writes what is not written. May be called again. */
@@ -240,6 +280,17 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
     receipts,
     warn,
   );
+}
+
+async function readerOf(trust: TrustStore, fingerprint: Fingerprint): Promise<Reader> {
+  const peer = await trust.get(fingerprint);
+  if (peer === undefined) throw errorOf('NOT_TRUSTED', `no trusted peer has the key ${fingerprint}`);
+  if (peer.encryptionKey === undefined)
+    throw errorOf('NOT_FOUND', `the encryption key of '${escapeText(peer.name)}' is not known yet`, {
+      hint: 'connect to it once',
+    });
+  const key = Buffer.from(peer.encryptionKey, 'base64');
+  return { fingerprint, encryptionKey: createPublicKey({ key, type: 'spki', format: 'der' }) };
 }
 
 /** Where only this machine itself can come from. */

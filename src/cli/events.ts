@@ -453,6 +453,15 @@ export interface MigrationEvent {
   done: boolean;
 }
 
+/** A file was sealed, or a sealed one opened. */
+export interface SealedEvent {
+  event: 'sealed' | 'opened';
+  /** Where it was written; `-` is stdout. */
+  path: string;
+  /** Fingerprint of who sealed it. */
+  sealer: string;
+}
+
 /** A command, as `help --json` lists it. */
 export interface CommandEvent {
   event: 'command';
@@ -514,6 +523,7 @@ export type OutputEvent =
   | CodeEvent
   | TrustedEvent
   | TrustEvent
+  | SealedEvent
   | ForgottenEvent
   | ExportEvent
   | LoginEvent

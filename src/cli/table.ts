@@ -14,6 +14,7 @@ import { pair } from './commands/pair.ts';
 import { exportPeer, forget, importPeer, peers, rename } from './commands/peers.ts';
 import { possibleConnections } from './commands/possible-connections.ts';
 import { receiveFile } from './commands/receive-file.ts';
+import { open, seal } from './commands/seal.ts';
 import { receive, send } from './commands/send.ts';
 import { sendFile } from './commands/send-file.ts';
 import { history, sessions } from './commands/sessions.ts';
@@ -51,6 +52,8 @@ export const COMMANDS: readonly Command[] = [
   wait,
   cancel,
   fg,
+  seal,
+  open,
   verify,
   identity,
   pair,

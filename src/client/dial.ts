@@ -41,6 +41,8 @@ export interface Dialled {
   readonly channel: ControlChannel;
   readonly keys: SessionKeys;
   readonly server: TlsPeer;
+  /** The server's encryption key, certified by its identity key: DER SubjectPublicKeyInfo. */
+  readonly encryptionKey: Buffer;
   /** The address that answered. */
   readonly remote: Address;
   /** Milliseconds that TCP took to connect: one round trip. */
@@ -61,9 +63,9 @@ export async function dial(options: DialOptions): Promise<Dialled> {
     socket.write(CONTROL_PREFACE);
     const channel = new ControlChannel(socket);
     socket.resume();
-    const keys = await prove(channel, socket, identity, server, patience, signal);
+    const { keys, encryptionKey } = await prove(channel, socket, identity, server, patience, signal);
     const remote = { host: socket.remoteAddress ?? options.host, port: socket.remotePort ?? options.port };
-    return { channel, keys, server, remote, roundTrip };
+    return { channel, keys, server, encryptionKey, remote, roundTrip };
   } catch (error) {
     socket.destroy();
     throw error;
@@ -77,7 +79,7 @@ async function prove(
   server: TlsPeer,
   patience: number,
   signal: AbortSignal | undefined,
-): Promise<SessionKeys> {
+): Promise<Pick<Dialled, 'keys' | 'encryptionKey'>> {
   const stop = () => channel.fail(errorOf('CANCELLED'));
   signal?.addEventListener('abort', stop, { once: true });
   const late = setTimeout(
@@ -86,12 +88,17 @@ async function prove(
   );
   try {
     const exporter = sessionExporter(exportSecret(socket, SESSION_EXPORTER_LABEL));
-    return await dialHandshake(channel, {
+    let encryptionKey: Buffer = Buffer.alloc(0);
+    const keys = await dialHandshake(channel, {
       identity,
       exporter,
       peerKey: server.key,
       peerFingerprint: server.fingerprint,
+      onEncryptionKey: (spki) => {
+        encryptionKey = spki;
+      },
     });
+    return { keys, encryptionKey };
   } finally {
     clearTimeout(late);
     signal?.removeEventListener('abort', stop);

@@ -160,6 +160,7 @@ async function open(
   const { channel, keys, server, remote } = dialled;
   const { fingerprint, key, group, cipher } = server;
   const claimed = await letEachOtherIn(host, dialled, check, options);
+  await host.trust.noteEncryptionKey(fingerprint, dialled.encryptionKey);
   const peer: PeerInfo = {
     id: keys.id.toString('hex'),
     name: check.name ?? claimed,

@@ -45,6 +45,8 @@ export interface HandshakeInput {
   readonly peerFingerprint: Fingerprint;
   /** The TLS exporter of this connection under the session label. */
   readonly exporter: SessionExporter;
+  /** Told of the peer's encryption key (DER SubjectPublicKeyInfo) once its identity key has vouched for it. */
+  readonly onEncryptionKey?: (spki: Buffer) => void;
 }
 
 function refused(cause?: unknown): Error {
@@ -71,6 +73,7 @@ export async function dialHandshake(channel: HandshakeChannel, input: HandshakeI
   const hello = checkReply(HELLO_SERVER, answer.value);
   if (hello.version !== PROTOCOL_VERSION) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
+  input.onEncryptionKey?.(hello.encryptionKey);
 
   const shareC = newShare();
   const ciphertextC = wrapShare(peerEncryption, shareC, shareLabel('c', fpC, fpS, exporter));
@@ -99,6 +102,7 @@ export async function answerHandshake(
   const hello = checkReply(HELLO_CLIENT, first.value);
   if (!hello.versions.includes(PROTOCOL_VERSION)) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
+  input.onEncryptionKey?.(hello.encryptionKey);
 
   const shareS = newShare();
   const ciphertextS = wrapShare(peerEncryption, shareS, shareLabel('s', fpC, fpS, exporter));

@@ -22,6 +22,8 @@ export interface Stranger {
   readonly keys: SessionKeys;
   readonly key: KeyObject;
   readonly fingerprint: Fingerprint;
+  /** Certified by its identity key: DER SubjectPublicKeyInfo. */
+  readonly encryptionKey: Buffer;
   readonly cipher: string;
   readonly address: string;
   readonly port: number;
@@ -66,9 +68,17 @@ export async function proveStranger(
   const late = setTimeout(() => channel.fail(errorOf('TIMEOUT')), milliseconds);
   try {
     const exporter = sessionExporter(exportSecret(socket, SESSION_EXPORTER_LABEL));
-    const input = { identity, exporter, peerKey: key, peerFingerprint: fingerprint };
-    const keys = await answerHandshake(channel, input);
-    return { channel, keys, key, fingerprint, cipher, address, port };
+    let encryptionKey: Buffer = Buffer.alloc(0);
+    const keys = await answerHandshake(channel, {
+      identity,
+      exporter,
+      peerKey: key,
+      peerFingerprint: fingerprint,
+      onEncryptionKey: (spki) => {
+        encryptionKey = spki;
+      },
+    });
+    return { channel, keys, key, fingerprint, encryptionKey, cipher, address, port };
   } catch (error) {
     turnAway(channel, error);
     throw error;
@@ -153,6 +163,8 @@ async function meet(stranger: Stranger, options: LetInOptions, { received, claim
     },
   });
   options.proven();
+  // Sealing files for it needs the key; a home that can't be written keeps nobody out.
+  await trust.noteEncryptionKey(fingerprint, stranger.encryptionKey).catch(() => {});
   const id = keys.id.toString('hex');
   const since = new Date();
   const shown = known?.name ?? claimedName;

@@ -34,6 +34,8 @@ const PEER = v.object({
   since: timeStamp,
   how: v.picklist(TRUST_REASONS),
   lastSeen: v.nullable(timeStamp),
+  /** Base64 of the DER SubjectPublicKeyInfo for which its key has vouched; absent until it was met. */
+  encryptionKey: v.optional(v.pipe(v.string(), v.maxLength(1400), v.base64())),
 });
 
 /** A peer whose key is pinned. */
@@ -107,6 +109,7 @@ export class TrustStore {
         since: known?.since ?? new Date(),
         how: better(known?.how, trust.how),
         lastSeen: known?.lastSeen ?? null,
+        ...(known?.encryptionKey !== undefined && { encryptionKey: known.encryptionKey }),
       };
       const next = [...others, peer];
       return {
@@ -143,6 +146,17 @@ export class TrustStore {
       return { peers: [...others, { ...known, name: freeName(name, others) }] };
     });
     return found(peers, fingerprint);
+  }
+
+  /** Notes the encryption key (DER SubjectPublicKeyInfo) of a trusted peer. Does nothing for others. */
+  async noteEncryptionKey(fingerprint: Fingerprint, spki: Uint8Array): Promise<void> {
+    const encryptionKey = Buffer.from(spki).toString('base64');
+    const isNews = (peers: readonly TrustedPeer[]) =>
+      peers.some((peer) => peer.fingerprint === fingerprint && peer.encryptionKey !== encryptionKey);
+    if (!isNews((await this.#file.read()).peers)) return;
+    await this.#file.update(({ peers }) => ({
+      peers: peers.map((peer) => (peer.fingerprint === fingerprint ? { ...peer, encryptionKey } : peer)),
+    }));
   }
 
   /**

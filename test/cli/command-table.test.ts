@@ -13,6 +13,8 @@ const NAMES = [
   'send',
   'receive',
   'pair',
+  'seal',
+  'open',
   'peers',
   'forget',
   'rename',

@@ -9,7 +9,7 @@ import { dial, REACH_OPTIONS, TRUST_NOTE } from './reaching.ts';
 
 export const connect = defineCommand({
   name: 'connect',
-  aliases: ['open'],
+  aliases: [],
   group: 'reach',
   scope: 'both',
   summary: 'connect to a server; outside the shell, open the shell there',

@@ -22,7 +22,7 @@ const REASONS: Record<TrustedPeer['how'], string> = {
 };
 
 /** The trusted peer that a person names. Throws NOT_TRUSTED. */
-async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
+export async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
   const peer = who.startsWith('SHA256:') ? await trust.get(parseFingerprint(who)) : await trust.byName(who);
   if (peer !== undefined) return peer;
   throw errorOf('NOT_TRUSTED', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });

@@ -1,0 +1,111 @@
+/** Sealed files from the command line, on disk and through pipes. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { environment, folderIn, LAUNCHER, type RunOptions, run, scratch, serve } from './cli-process.ts';
+
+const { folder, server, client } = scratch();
+const [work, out] = [folderIn(folder, 'work'), folderIn(folder, 'out')];
+const bob = { home: server, cwd: work };
+const alice = { home: client, cwd: out };
+const mallory = { home: join(folder, 'third-home'), cwd: out };
+const content = Buffer.alloc(2_500_000, 'localstream');
+writeFileSync(join(work, 'a.bin'), content, { mode: 0o640 });
+utimesSync(join(work, 'a.bin'), 1_700_000_000, 1_700_000_000);
+
+/** The program with bytes on stdin and stdout. */
+function piped(words: readonly string[], input: Uint8Array, { home, cwd }: RunOptions) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [LAUNCHER, ...words], {
+    cwd,
+    env: environment(home),
+    input,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return { status, stdout, stderr: String(stderr) };
+}
+
+async function sealedFor(name: string): Promise<string> {
+  const target = join(work, name);
+  const sealed = await run(['seal', 'a.bin', '--for', 'alice', '--output', name], bob);
+  assert.equal(sealed.status, 0, sealed.stderr);
+  return target;
+}
+
+before(async () => {
+  const key = async (who: RunOptions) => (await run(['export'], who)).stdout.split(' ')[0] ?? '';
+  assert.equal((await run(['import', `${await key(alice)} alice`], bob)).status, 0);
+  // Before they have met, there is no key to seal for.
+  const early = await run(['seal', 'a.bin', '--for', 'alice'], bob);
+  assert.equal(early.status, 1, early.stderr);
+  assert.match(early.stderr, /encryption key of 'alice' is not known yet; connect to it once/);
+  await using served = await serve([], bob);
+  const met = await run(['list_dir', `${served.peer}:/`, '--fingerprint', served.fingerprint], alice);
+  assert.equal(met.status, 0, met.stderr);
+});
+
+test('a reader gets content, name, time and mode, and nobody else gets anything', async () => {
+  const target = await sealedFor('x.sealed');
+  assert.equal(readFileSync(target).includes('localstream'), false);
+  const opened = await run(['open', target], alice);
+  assert.equal(opened.status, 0, opened.stderr);
+  assert.match(opened.stdout, /^opened: a\.bin, sealed by SHA256:/);
+  assert.deepEqual(readFileSync(join(out, 'a.bin')), content);
+  const { mode, mtimeMs } = statSync(join(out, 'a.bin'));
+  assert.deepEqual([mode & 0o777, mtimeMs], [0o640, 1_700_000_000_000]);
+  // What is there is not replaced.
+  const again = await run(['open', target], alice);
+  assert.equal(again.status, 5, again.stderr);
+  for (const who of [mallory, { ...bob, cwd: out }]) {
+    const refused = await run(['open', target, '--output', 'no'], who);
+    assert.equal(refused.status, 3, refused.stderr);
+    assert.match(refused.stderr, /sealed for others/);
+  }
+  assert.deepEqual(readdirSync(out), ['a.bin']);
+});
+
+test('what was changed, cut or added to is refused, and leaves no file', async () => {
+  const target = await sealedFor('y.sealed');
+  const bytes = readFileSync(target);
+  const flipped = Buffer.from(bytes);
+  flipped.writeUInt8(flipped.readUInt8(bytes.length - 1000) ^ 1, bytes.length - 1000);
+  const before = readdirSync(out);
+  for (const wrong of [flipped, bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.alloc(1)])]) {
+    writeFileSync(join(work, 'wrong'), wrong);
+    const { status, stderr } = await run(['open', join(work, 'wrong'), '--output', 'wrong'], alice);
+    assert.equal(status, 6, stderr);
+    assert.match(stderr, /the seal is broken/);
+  }
+  assert.deepEqual(readdirSync(out), before);
+});
+
+test('of an unknown sealer only --from-anyone opens it', async () => {
+  const target = await sealedFor('z.sealed');
+  const { stdout } = await run(['peers', '--json'], alice);
+  const [, fingerprint = ''] = /"fingerprint":"([^"]+)"/.exec(stdout) ?? [];
+  assert.equal((await run(['forget', fingerprint], alice)).status, 0);
+  const refused = await run(['open', target, '--output', 'z'], alice);
+  assert.equal(refused.status, 3, refused.stderr);
+  assert.equal(existsSync(join(out, 'z')), false);
+  assert.equal((await run(['open', target, '--output', 'z', '--from-anyone'], alice)).status, 0);
+  assert.deepEqual(readFileSync(join(out, 'z')), content);
+  assert.equal((await run(['import', fingerprint, 'bob'], alice)).status, 0);
+});
+
+test('both work through pipes', () => {
+  const sealed = piped(['seal', '-', '--for', 'alice', '--name', 'n'], content, bob);
+  assert.equal(sealed.status, 0, sealed.stderr);
+  const opened = piped(['open', '-', '--output', '-'], sealed.stdout, alice);
+  assert.equal(opened.status, 0, opened.stderr);
+  assert.ok(opened.stdout.equals(content));
+  const cut = piped(['open', '-', '--output', '-'], sealed.stdout.subarray(0, -1), alice);
+  assert.equal(cut.status, 6, cut.stderr);
+});
+
+test('nothing is sealed for nobody, or for who is not trusted', async () => {
+  assert.equal((await run(['seal', 'a.bin'], bob)).status, 2);
+  assert.equal((await run(['seal', 'a.bin', '--for', 'nobody'], bob)).status, 3);
+  assert.equal((await run(['seal', 'missing', '--for', 'alice'], bob)).status, 1);
+  assert.equal(existsSync(join(work, 'a.bin.sealed')), false);
+});
