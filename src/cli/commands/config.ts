@@ -69,6 +69,14 @@ async function getOne(context: Context, key: SettingKey): Promise<void> {
 async function set(context: Context, key: SettingKey, value: string | undefined): Promise<void> {
   const { setSetting } = await import('../../store/settings-store.ts');
   const home = resolveHome(process.env, context.globals.home);
+  if (value !== undefined && describeSettings().some((setting) => setting.key === key && setting.secret))
+    throw errorOf(
+      'USAGE',
+      `${key} is a secret, and a command line is no place for one: others see it, histories keep it`,
+      {
+        hint: `write it into ${home.settingsFile}`,
+      },
+    );
   const { ensurePrivateFolder } = await import('../../store/home.ts');
   ensurePrivateFolder(home.config);
   await setSetting(home, key, value, (message) => context.output.note(escapeText(message, 1000)));
