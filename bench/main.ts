@@ -37,6 +37,7 @@ const SAMPLING_MILLISECONDS = 200;
 const USAGE = `usage: npm run bench -- [options]
   --size SIZE      of the big file (default 2GiB)
   --files COUNT    of 4 KiB in the tree of small files (default 10000)
+  --mixed COUNT    of files in the mixed tree (default 1000: 533 MB)
   --runs COUNT     timed runs of each; one more before them is not timed (default 5)
   --only TASKS     of ${TASKS.join(',')} (default all)
   --programs NAMES those whose name contains one of these (default all that are installed)
@@ -48,6 +49,7 @@ const { values: options } = parseArgs({
   options: {
     size: { type: 'string', default: '2GiB' },
     files: { type: 'string', default: '10000' },
+    mixed: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '5' },
     only: { type: 'string', default: TASKS.join(',') },
     programs: { type: 'string', default: '' },
@@ -65,7 +67,11 @@ if (options.help) console.log(USAGE);
 else await main();
 
 async function main(): Promise<void> {
-  const amounts = { size: parseSize(options.size), files: Number(options.files) };
+  const amounts = {
+    size: parseSize(options.size),
+    files: Number(options.files),
+    mixed: Number(options.mixed),
+  };
   const runs = Number(options.runs);
   const tasks = TASKS.filter((task) => options.only.split(',').includes(task));
   const names = options.programs.split(',');

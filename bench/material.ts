@@ -17,11 +17,11 @@ import type { Task, Workplace } from './contestant.ts';
 const MEBIBYTE = 1024 * 1024;
 const SMALL_BYTES = 4096;
 
-/** Files of the mixed tree, 1 KiB to 4 MiB: few are large, and they have most of the 533 MB. */
-const MIXED_SIZES = Array.from({ length: 1000 }, (_, index) =>
-  Math.round(1024 * 4096 ** ((index / 999) ** 0.94)),
-);
-const MIXED_BYTES = MIXED_SIZES.reduce((sum, size) => sum + size, 0);
+/** Bytes of the files of the mixed tree, 1 KiB to 4 MiB: few are large, and they have most of it (a thousand: 533 MB). */
+function mixedSizes(count: number): number[] {
+  const share = (index: number) => (index / Math.max(1, count - 1)) ** 0.94;
+  return Array.from({ length: count }, (_, index) => Math.round(1024 * 4096 ** share(index)));
+}
 
 /** What the files of a benchmark measure. */
 export interface Amounts {
@@ -29,12 +29,14 @@ export interface Amounts {
   readonly size: number;
   /** Small files of 4 KiB in the tree. */
   readonly files: number;
+  /** Files in the mixed tree. */
+  readonly mixed: number;
 }
 
 /** Makes the folders of a benchmark below `parent`, and in them what the tasks need. */
 export function makeWorkplace(
   parent: string,
-  { size, files }: Amounts,
+  { size, files, mixed }: Amounts,
   tasks: readonly Task[],
 ): Workplace & { readonly root: string } {
   const root = mkdtempSync(join(parent, 'localstream-bench-'));
@@ -54,7 +56,7 @@ export function makeWorkplace(
   if (needed('get', 'put')) fill(join(shared, 'big'), size);
   fill(join(shared, 'tiny'), 1024);
   if (needed('tree', 'again')) fillTree(join(shared, 'tree'), Array(files).fill(SMALL_BYTES));
-  if (needed('mixed')) fillTree(join(shared, 'mixed'), MIXED_SIZES);
+  if (needed('mixed')) fillTree(join(shared, 'mixed'), mixedSizes(mixed));
   return workplace;
 }
 
@@ -80,9 +82,10 @@ function fill(path: string, size: number): void {
 }
 
 /** How many bytes of content a task is about. */
-export function bytesOf(task: Task, { size, files }: Amounts): number {
+export function bytesOf(task: Task, { size, files, mixed: count }: Amounts): number {
   const tree = files * SMALL_BYTES;
-  return { get: size, put: size, tree, mixed: MIXED_BYTES, again: tree, start: 1024, version: 0 }[task];
+  const mixed = mixedSizes(count).reduce((sum, bytes) => sum + bytes, 0);
+  return { get: size, put: size, tree, mixed, again: tree, start: 1024, version: 0 }[task];
 }
 
 /** Throws if what has arrived is not what was sent. */

@@ -71,6 +71,7 @@ function runCommandLine() {
   hideExperimentalWarnings();
   const folder = privateCacheFolder();
   if (folder !== undefined) nodeModule.enableCompileCache(folder);
+  resolveSourcesAtOnce();
   // A checkout runs its sources. A published package has none: Node strips no types below node_modules.
   const source = join(root, 'src', 'cli', 'main.ts');
   const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
@@ -79,6 +80,21 @@ function runCommandLine() {
     .then((status) => {
       process.exitCode = status;
     });
+}
+
+/**
+ * A relative import of a `.ts` file can mean one file only: Node's own search (package scopes, real paths) for each of
+ * 150 files takes an eighth of the start.
+ */
+function resolveSourcesAtOnce() {
+  nodeModule.registerHooks({
+    resolve(specifier, context, next) {
+      if (!specifier.startsWith('.') || !specifier.endsWith('.ts') || context.parentURL === undefined)
+        return next(specifier, context);
+      const url = new URL(specifier, context.parentURL).href;
+      return { url, format: 'module-typescript', shortCircuit: true };
+    },
+  });
 }
 
 /** What Node calls experimental (`node:sqlite` in 24) is our choice and no news to the person; all else is shown. */

@@ -28,7 +28,20 @@ describe('the demo', () => {
 describe('the benchmark', () => {
   test('times what is installed and writes its figures', () => {
     const out = join(scratch, 'figures.json');
-    const flags = ['--size', '1MiB', '--files', '10', '--runs', '1', '--folder', scratch, '--out', out];
+    const flags = [
+      '--size',
+      '1MiB',
+      '--mixed',
+      '5',
+      '--files',
+      '10',
+      '--runs',
+      '1',
+      '--folder',
+      scratch,
+      '--out',
+      out,
+    ];
     const { stdout, stderr, status } = spawnSync(
       process.execPath,
       [join(root, 'bench/main.ts'), ...flags, '--programs', 'localstream,node'],
@@ -50,7 +63,9 @@ describe('the benchmark', () => {
     assert.deepEqual(rows, [
       ['get', 'localstream', undefined, 1],
       ['put', 'localstream', undefined, 1],
-      ['small', 'localstream', undefined, 1],
+      ['tree', 'localstream', undefined, 1],
+      ['mixed', 'localstream', undefined, 1],
+      ['again', 'localstream', undefined, 1],
       ['start', 'localstream', undefined, 1],
       ['version', 'localstream', undefined, 1],
       ['version', 'node -e 0', undefined, 1],
