@@ -14,8 +14,6 @@ import {
   encodeEnd,
   encodeFailed,
   encodeResult,
-  entryBytes,
-  type ManifestEntry,
   readAnswers,
   readBasis,
   readDone,
@@ -25,8 +23,6 @@ import {
   readPack,
   readResults,
   readSame,
-  writeEntry,
-  writePackHeader,
 } from '../../src/protocol/manifest.ts';
 import {
   ADMIT,
@@ -46,6 +42,7 @@ import {
 import frames from '../vectors/frames.json' with { type: 'json' };
 import manifest from '../vectors/manifest.json' with { type: 'json' };
 import messages from '../vectors/messages.json' with { type: 'json' };
+import { packAgain, sameAgain, writeEntries } from './payloads.ts';
 
 const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'client hello': HELLO_CLIENT,
@@ -189,33 +186,6 @@ suite('frames.json', () => {
 const fromHex = (text: string): Buffer => Buffer.from(text, 'hex');
 const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-function writeEntries(entries: readonly ManifestEntry[]): Buffer {
-  const payload = Buffer.alloc(
-    entries.reduce((sum, entry) => sum + entryBytes(entry), 0),
-    0xee,
-  );
-  let offset = 0;
-  for (const entry of entries) offset = writeEntry(payload, entry, offset);
-  return payload;
-}
-
-function writePack(payload: Buffer): Buffer {
-  return Buffer.concat(
-    [...readPack(payload)].map(({ index, digest, bytes }) => {
-      const file = Buffer.alloc(38 + bytes.length, 0xee);
-      writePackHeader(file, index, bytes.length, digest, 0);
-      bytes.copy(file, 38);
-      return file;
-    }),
-  );
-}
-
-function writeSame(payload: Buffer): Buffer {
-  return Buffer.concat(
-    readSame(payload).flatMap(({ index, digest }) => [Buffer.of(index >> 8, index & 0xff), digest]),
-  );
-}
-
 /** Reads a payload and writes it again. */
 type Codec = (payload: Buffer) => Buffer;
 
@@ -287,8 +257,8 @@ suite('manifest.json: pack', () => {
       }));
       assert.deepEqual(shown, files);
     });
-  writtenAgain(writePack, cases);
-  refused(writePack, mustFail);
+  writtenAgain(packAgain, cases);
+  refused(packAgain, mustFail);
 });
 
 suite('manifest.json: answer', () => {
@@ -353,7 +323,7 @@ suite('manifest.json: end, same, failed, done', () => {
       const found = readDone(payload);
       return encodeDone(found.batches, found.entries, found.manifestDigest);
     },
-    same: writeSame,
+    same: sameAgain,
   };
   for (const [kind, group] of Object.entries({ end, same, failed, done })) {
     const read = readers[kind];
