@@ -366,7 +366,7 @@ export interface IdentityEvent {
 /** A pairing code is open: who types it on another machine comes in. */
 export interface CodeEvent {
   event: 'code';
-  /** `7-crossword-amber`: a secret but for its number. */
+  /** `7-nebula-duffel`: a secret but for its number. */
   code: string;
   nameplate: number;
   /** Of the listener. */

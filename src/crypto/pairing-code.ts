@@ -1,4 +1,4 @@
-/** Pairing codes as people read, say and type them: `7-crossword-amber`. */
+/** Pairing codes as people read, say and type them: `7-nebula-duffel`. */
 import { randomInt } from 'node:crypto';
 import { distance } from 'fastest-levenshtein';
 import { errorOf } from '../errors.ts';
@@ -49,7 +49,7 @@ export function parsePairingCode(text: string): PairingCode {
   const [number = '', ...words] = parts(text);
   const nameplate = /^[1-9]\d{0,3}$/.test(number) ? Number(number) : undefined;
   if (nameplate === undefined || words.length !== CODE_WORDS)
-    throw errorOf('USAGE', 'that is not a pairing code', { hint: 'it looks like 7-crossword-amber' });
+    throw errorOf('USAGE', 'that is not a pairing code', { hint: 'it looks like 7-nebula-duffel' });
   return { nameplate, words: words.map(wordOf).join('-') };
 }
 

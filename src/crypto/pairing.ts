@@ -28,7 +28,7 @@ export type PairingTag = Branded<Buffer, 'PairingTag'>;
 
 /** What both sides have to agree on. */
 export interface PairingInput {
-  /** `crossword-amber`, from `parsePairingCode`. */
+  /** `nebula-duffel`, from `parsePairingCode`. */
   readonly words: string;
   readonly purpose: PairingPurpose;
   readonly nameplate: number;

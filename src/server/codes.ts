@@ -21,7 +21,7 @@ export interface CodeOptions {
 
 /** A code that was opened. */
 export interface OpenCode {
-  /** `7-crossword-amber`, to be told to one person. */
+  /** `7-nebula-duffel`, to be told to one person. */
   readonly text: string;
   /** Its public part. */
   readonly nameplate: number;

@@ -18,7 +18,7 @@ import {
 
 /** A code that somebody has typed, and what it is to be good for. */
 export interface TypedCode {
-  /** `7-crossword-amber`, in whatever form a person writes it. */
+  /** `7-nebula-duffel`, in whatever form a person writes it. */
   readonly code: string;
   readonly purpose: PairingPurpose;
 }

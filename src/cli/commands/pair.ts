@@ -30,8 +30,8 @@ export const pair = defineCommand({
     ...CODE_OPTIONS,
   },
   examples: [
-    { line: 'pair', does: 'shows a code such as 7-crossword-amber' },
-    { line: 'pair 7-crossword-amber', does: 'trusts the machine that shows it' },
+    { line: 'pair', does: 'shows a code such as 7-nebula-duffel' },
+    { line: 'pair 7-nebula-duffel', does: 'trusts the machine that shows it' },
   ],
   run: async (context, { arguments: { code: word }, options }) => {
     if (word === undefined && options.from === undefined) {

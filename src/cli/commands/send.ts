@@ -119,14 +119,14 @@ export const receive = defineCommand({
     ...RECEIVE_OPTIONS,
   },
   examples: [
-    { line: 'receive 7-crossword-amber', does: 'takes it into this folder' },
-    { line: 'receive 7-crossword-amber in/ --yes', does: 'takes it without a question' },
+    { line: 'receive 7-nebula-duffel', does: 'takes it into this folder' },
+    { line: 'receive 7-nebula-duffel in/ --yes', does: 'takes it without a question' },
   ],
   run: async (context, { arguments: words, options }) => {
     const isCode = words.code !== undefined && looksLikeCode(words.code);
     if (!isCode && words.folder !== undefined)
       throw errorOf('USAGE', 'the first word is not a pairing code', {
-        hint: 'it looks like 7-crossword-amber',
+        hint: 'it looks like 7-nebula-duffel',
       });
     const folder = (isCode ? words.folder : words.code) ?? '.';
     await requireFolder(folder);
