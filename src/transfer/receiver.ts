@@ -269,8 +269,8 @@ export class Receiver<Folder> {
 /** Reported and left out, which is no failure: what can't be sent at all, and links out of the tree. */
 function isLeftOut(entry: ManifestEntry, error: unknown): boolean {
   if (!(error instanceof LocalstreamError)) return false;
-  if (entry.kind === ENTRY.failed) return error.code === 'NOT_A_FILE';
-  return entry.kind === ENTRY.link && error.code === 'LEAVES_TREE';
+  if (error.code === 'LEAVES_TREE') return entry.kind === ENTRY.link || entry.kind === ENTRY.failed;
+  return entry.kind === ENTRY.failed && error.code === 'NOT_A_FILE';
 }
 
 function decodeReason(bytes: Uint8Array): string {

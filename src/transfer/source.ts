@@ -1,4 +1,5 @@
 /** The files behind a sender: the roots of a transfer, walked one after the other, opened again when their turn comes. */
+import { basename, resolve } from 'node:path';
 import { errorOf, LocalstreamError, meaningOf } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 import { MAX_PATHS } from '../protocol/limits.ts';
@@ -7,6 +8,7 @@ import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
+import { checkLinkTarget } from './link.ts';
 import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import type { SourceFile } from './source-file.ts';
@@ -134,8 +136,8 @@ function* walkSpec(
     root = openRoot(spec);
   } catch (error) {
     if (!(error instanceof LocalstreamError)) throw error;
-    const name =
-      spec.kind === 'named' ? (spec.path.split('/').findLast((part) => part !== '') ?? '/') : spec.name;
+    // The name under which it was offered.
+    const name = spec.kind === 'named' ? basename(resolve(spec.path)) : spec.name;
     yield failedEntry([name], name, error, undefined);
     return;
   }
@@ -236,6 +238,10 @@ function toEntry(
   }
   const { path, stat } = step;
   const leaf = path.at(-1) ?? '';
+  const leaving =
+    step.type === 'link' ? leavingError(step.target, above.length + path.length - 1) : undefined;
+  // Not even where it points is told: that may be a place on this machine.
+  if (leaving) return failedEntry([...above, ...path], leaf, leaving, { root, path: [] });
   const entry: ManifestEntry = {
     kind: ENTRY[step.type],
     mode: stat.mode & 0o777,
@@ -251,6 +257,17 @@ function toEntry(
     reference: step.type === 'file' ? { root, path, seen: stat } : { root, path },
     ...(step.type === 'file' && stat.sparse && { sparse: true }),
   };
+}
+
+/** Why a link in a folder of this depth may not be sent. */
+function leavingError(target: string, depth: number): LocalstreamError | undefined {
+  try {
+    checkLinkTarget(target, depth);
+    return undefined;
+  } catch (error) {
+    if (error instanceof LocalstreamError) return error;
+    throw error;
+  }
 }
 
 function failedEntry(

@@ -71,13 +71,18 @@ export function predict(
   for (const [path, sent] of source) {
     const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
     const there = existing.get(path);
+    const depth = path.split('/').length - 1;
+    // The sender itself leaves these out.
+    if (sent.kind === 'link' && leavesTree(sent.value, depth)) {
+      settle(path, OUTCOME.skipped, 'LEAVES_TREE');
+      continue;
+    }
     const blockedBy = blocked.get(parent);
     if (blockedBy !== undefined) {
       if (sent.kind === 'folder') blocked.set(path, blockedBy);
       settle(path, OUTCOME.failed, blockedBy);
       continue;
     }
-    const depth = path.split('/').length - 1;
     const asSent = { ...sent, mode: sent.mode & 0o777, mtime: microseconds(sent.mtime) };
     if (sent.kind === 'folder') {
       if (there && there.kind !== 'folder') {
@@ -91,10 +96,6 @@ export function predict(
       const inherited = ((there ?? tree.get(parent))?.mode ?? 0) & 0o2000;
       tree.set(path, { ...asSent, mode: keeps ? there.mode : asSent.mode | inherited });
       settle(path, there ? OUTCOME.same : OUTCOME.committed);
-      continue;
-    }
-    if (sent.kind === 'link' && leavesTree(sent.value, depth)) {
-      settle(path, OUTCOME.skipped, 'LEAVES_TREE');
       continue;
     }
     if (!there) {

@@ -17,7 +17,7 @@ const KILLER = `
 
 const [source = '', target = '', notes = '', seed = '0', milliseconds = '0'] = process.argv.slice(2);
 const noted = openSync(notes, 'a');
-const chunk = 131_072;
+const chunk = 16_384;
 const clock = new SharedArrayBuffer(8);
 if (milliseconds !== '0')
   new Worker(KILLER, { eval: true, workerData: { clock, milliseconds: Number(milliseconds) } }).unref();

@@ -268,7 +268,7 @@ suite('a process that is killed', () => {
     const notes = join(base, 'notes');
     let kills = 0;
     for (;;) {
-      const milliseconds = kills < 15 ? 1 + random(60) : 0;
+      const milliseconds = kills < 10 ? 1 + random(60) : 0;
       const words = [program, join(from, 'folder'), to, notes, String(kills), String(milliseconds)];
       const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'inherit'] });
       const [code, signal] = await once(child, 'close');
