@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, type TestContext, test } from 'node:test';
+import { LocalstreamError, type Session } from '../../src/index.ts';
+import { checkName } from '../../src/transfer/name.ts';
+import { partialName } from '../../src/transfer/partial.ts';
+import { pair, sceneFolder } from '../session/machines.ts';
+import { survey } from '../transfer/engine-tree.ts';
+import { picture } from '../transfer/workplace.ts';
+import { until } from './wire-machines.ts';
+
+const MODES = ['ro', 'rw', 'wo'] as const;
+type Mode = (typeof MODES)[number];
+type Verb = 'list' | 'get' | 'put';
+const HALF = partialName(checkName('half'));
+
+/** What each share holds. */
+function plant(folder: string): void {
+  mkdirSync(join(folder, 'folder', 'inner'), { recursive: true });
+  writeFileSync(join(folder, 'file'), 'file');
+  writeFileSync(join(folder, 'folder', 'file'), 'inner file');
+  symlinkSync('folder', join(folder, 'within'));
+  symlinkSync('file', join(folder, 'alias'));
+  symlinkSync('../outside', join(folder, 'out'));
+  symlinkSync('../outside/secret', join(folder, 'secret'));
+  writeFileSync(join(folder, HALF), 'half');
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+}
+
+/**
+ * Every form that a path below a share can have, and what the verbs make of it where the share allows them. A put is of
+ * one file, to exactly this path.
+ */
+const FORMS: readonly {
+  readonly form: string;
+  readonly list: string;
+  readonly get: string;
+  readonly put: string;
+}[] = [
+  { form: '', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/.', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/file', list: 'OK', get: 'OK', put: 'EXISTS' },
+  { form: '//file', list: 'OK', get: 'OK', put: 'EXISTS' },
+  { form: '/./file', list: 'OK', get: 'OK', put: 'EXISTS' },
+  { form: '/file/', list: 'NOT_A_FOLDER', get: 'OK', put: 'NOT_A_FOLDER' },
+  { form: '/folder', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/folder/', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/folder/file', list: 'OK', get: 'OK', put: 'EXISTS' },
+  { form: '/folder/new', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK' },
+  { form: '/folder/inner', list: 'OK', get: 'OK', put: 'OK' },
+  { form: '/missing/', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
+  { form: '/missing/x', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
+  { form: '/missing', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK' },
+  { form: '/file/x', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
+  { form: '/within', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
+  { form: '/within/file', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
+  { form: '/alias', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
+  { form: '/out', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
+  { form: '/out/', list: 'NOT_A_FOLDER', get: 'NOT_A_FILE', put: 'NOT_A_FOLDER' },
+  { form: '/out/secret', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
+  { form: '/secret', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
+  { form: '/pipe', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
+  { form: `/${HALF}`, list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
+  { form: '/..', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/../outside/secret', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/folder/../../outside/secret', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/folder/..', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/..\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/%2e%2e/outside', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
+  { form: '/C:\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/fi\0le', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: `/${'x'.repeat(256)}`, list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '/a'.repeat(129), list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+];
+const ALLOWED: Record<Mode, readonly Verb[]> = {
+  ro: ['list', 'get'],
+  rw: ['list', 'get', 'put'],
+  wo: ['put'],
+};
+
+interface Scene {
+  readonly base: string;
+  readonly session: Session;
+  readonly shareOf: (mode: Mode) => string;
+  readonly outside: string;
+}
+
+/** Three shares of the same content, one of each mode, with something beside them. */
+async function scene(t: TestContext): Promise<Scene> {
+  const base = sceneFolder(t);
+  chmodSync(base, 0o700);
+  const outside = join(base, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'secret'), 'secret');
+  const shareOf = (mode: Mode): string => join(base, mode);
+  for (const mode of MODES) {
+    mkdirSync(shareOf(mode));
+    plant(shareOf(mode));
+  }
+  writeFileSync(join(base, 'mine'), 'mine');
+  const { session } = await pair(t, {
+    base,
+    listen: { shares: MODES.map((mode) => ({ name: mode, folder: shareOf(mode), mode })) },
+  });
+  return { base, session, shareOf, outside };
+}
+
+async function codeOf(run: () => Promise<string>): Promise<string> {
+  try {
+    return await run();
+  } catch (error) {
+    assert.ok(error instanceof LocalstreamError, String(error));
+    return error.code;
+  }
+}
+
+suite('a share', () => {
+  for (const mode of MODES)
+    test(`that is ${mode} allows each verb, for each form of a path, exactly what it should`, async (t) => {
+      for (const verb of ['list', 'get', 'put'] as const) {
+        const { base, session, shareOf, outside } = await scene(t);
+        const before = [
+          picture(outside),
+          ...MODES.filter((other) => other !== mode).map((other) => picture(shareOf(other))),
+        ];
+        const kept = picture(shareOf(mode));
+        for (const [index, row] of FORMS.entries()) {
+          const path = `/${mode}${row.form}`;
+          const code = await codeOf(async () => {
+            if (verb === 'list') {
+              for await (const entry of session.list(path)) assert.notEqual(entry.name, HALF);
+              return 'OK';
+            }
+            if (verb === 'get') return (await session.get([path], join(base, `got ${index}`))).code;
+            return (await session.put([join(base, 'mine')], path)).code;
+          });
+          const expected = expectedCode(mode, verb, row);
+          assert.equal(code, expected, `${verb} ${JSON.stringify(path.slice(0, 60))}`);
+        }
+        const after = [
+          picture(outside),
+          ...MODES.filter((other) => other !== mode).map((other) => picture(shareOf(other))),
+        ];
+        assert.deepEqual(after, before, 'something else was touched');
+        if (verb !== 'put' || mode === 'ro') assert.deepEqual(picture(shareOf(mode)), kept);
+        await session.close();
+      }
+    });
+
+  test('of another name, or another case, is not there', async (t) => {
+    const { session, base } = await scene(t);
+    for (const path of ['/RO', '/r', '/other/file', '/ro\u200b', '/ rw'])
+      for (const run of [
+        async () => {
+          for await (const _ of session.list(path)) assert.fail();
+          return 'OK';
+        },
+        async () => (await session.get([path], join(base, 'x'))).code,
+        async () => (await session.put([join(base, 'mine')], path)).code,
+      ])
+        assert.equal(await codeOf(run), 'NOT_FOUND', path);
+    const names = [];
+    for await (const { name, type, shareMode } of session.list('/'))
+      names.push(`${name} ${type} ${shareMode}`);
+    assert.deepEqual(names, ['ro share ro', 'rw share rw', 'wo share wo']);
+  });
+
+  test('shows what lies in it, and not where links lead that leave it', async (t) => {
+    const { session } = await scene(t);
+    const seen = new Map<string, string>();
+    for await (const { name, type, target } of session.list('/ro')) seen.set(name, `${type} ${target ?? ''}`);
+    assert.deepEqual([...seen].sort(), [
+      ['alias', 'link file'],
+      ['file', 'file '],
+      ['folder', 'folder '],
+      ['out', 'link '],
+      ['pipe', 'other '],
+      ['secret', 'link '],
+      ['within', 'link folder'],
+    ]);
+  });
+});
+
+function expectedCode(mode: Mode, verb: Verb, { form, ...row }: (typeof FORMS)[number]): string {
+  const [first] = [row.list];
+  // What can't be a path at all is refused before anything is looked up; halves of files are not there for anybody.
+  if (first === 'BAD_NAME' || form === `/${HALF}`) return row[verb];
+  if (!ALLOWED[mode].includes(verb)) return 'NOT_ALLOWED';
+  if (mode !== 'wo') return row[verb];
+  // Into a drop-box one thing is put under one name, whatever is there.
+  const parts = form.split('/').filter((part) => part !== '' && part !== '.');
+  const isInside = parts.length > 0 && /\/\.?$/.test(form);
+  return parts.length > 1 || isInside ? 'NOT_ALLOWED' : 'OK';
+}
+
+suite('a drop-box', () => {
+  test('shows, confirms, enters and changes nothing of what is there', async (t) => {
+    const { base, session, shareOf } = await scene(t);
+    const drop = shareOf('wo');
+    const before = survey(drop);
+    mkdirSync(join(base, 'tree', 'folder'), { recursive: true });
+    writeFileSync(join(base, 'tree', 'file'), 'dropped');
+    writeFileSync(join(base, 'tree', 'folder', 'file'), 'dropped too');
+    writeFileSync(join(base, 'file'), 'file');
+    const told: unknown[] = [];
+    const tell = async (target: string, source: string) => {
+      const receipt = await session.put([source], target);
+      told.push([
+        receipt.code,
+        receipt.files,
+        receipt.outcomes.map(({ outcome, savedAs, reason }) => [outcome, savedAs, reason]),
+      ]);
+    };
+    // What is there and what is not, a file, a folder, a link, by the same words.
+    for (const name of ['file', 'folder', 'within', 'out', 'pipe', 'new'])
+      await tell(`/wo/${name}`, join(base, 'file'));
+    for (const row of told) assert.deepEqual(row, ['OK', 1, [['committed', undefined, undefined]]]);
+    told.length = 0;
+    for (const name of ['folder', 'file', 'within', 'fresh']) await tell(`/wo/${name}`, join(base, 'tree'));
+    for (const row of told)
+      assert.deepEqual(row, [
+        'OK',
+        2,
+        [
+          ['committed', undefined, undefined],
+          ['committed', undefined, undefined],
+        ],
+      ]);
+    for (const existing of ['overwrite', 'skip', 'update'] as const)
+      await assert.rejects(session.put([join(base, 'file')], '/wo/', { existing }), { code: 'NOT_ALLOWED' });
+    const after = survey(drop);
+    for (const [path, seen] of before) assert.deepEqual(after.get(path), seen, path);
+    const names = readdirSync(drop);
+    for (const name of ['file (2)', 'folder (2)', 'folder (3)', 'within (2)', 'new', 'fresh'])
+      assert.ok(names.includes(name), name);
+    assert.equal(readFileSync(join(drop, 'folder (3)', 'folder', 'file'), 'utf8'), 'dropped too');
+    const receipt = await session.put([join(base, 'tree')], '/wo/', { dryRun: true });
+    assert.deepEqual(
+      receipt.outcomes.map(({ reason }) => reason),
+      ['would create', 'would create'],
+    );
+  });
+
+  test('tells nothing of itself by how a put fails', async (t) => {
+    const { base, session } = await scene(t);
+    for (const path of ['/wo/folder/', '/wo/missing/', '/wo/folder/x', '/wo/missing/x', '/wo/file/x'])
+      await assert.rejects(session.put([join(base, 'mine')], path), {
+        code: 'NOT_ALLOWED',
+        message: 'things are put into a drop-box itself, not into a folder in it',
+      });
+    await until(() => session.transfers.length === 0);
+  });
+});
