@@ -124,7 +124,6 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     });
     this.#listings = new Listings((message) => this.#send(message), handlers.list);
     this.#logins = new LoginExchange((message) => this.#send(message), handlers.login);
-    channel.admit();
     void this.ended.then((reason) => this.#end(reason));
     void this.#run();
     this.#keepAlive();

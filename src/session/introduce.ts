@@ -68,6 +68,8 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
     // It may come, and fail, while a person here still thinks.
     answer.catch((error: unknown) => over.abort(error));
     await untilAborted(options.decide(theirs.name, over.signal), over.signal);
+    // It may send long messages as soon as it hears this.
+    channel.admit();
     channel.send({ type: 'admit' });
     await untilAborted(answer, over.signal);
     return { claimedName: theirs.name, group: theirs.group ?? '' };
