@@ -97,7 +97,9 @@ export class ServerTrust {
       return;
     }
     const pin = async (how: 'fingerprint' | 'accept-new' | 'confirmed') => {
-      this.#known = await trust.trust({ fingerprint, name: claimedName, how, address });
+      // A name that was given here is not exchanged for what the peer calls itself.
+      const name = this.#known ? {} : { name: claimedName };
+      this.#known = await trust.trust({ fingerprint, ...name, how, address });
     };
     if (this.#standing === 'fingerprint') return await pin('fingerprint');
     if (acceptNew && this.#standing === 'unknown') {
