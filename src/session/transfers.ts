@@ -203,12 +203,14 @@ export class Transfers {
 
   granted(message: MessageOf<'granted'>): void {
     const transfer = this.#running.get(message.transfer);
+    // It may have ended while the grant was on its way.
+    if (!transfer) return;
     const wanted = this.#wanted.get(message.transfer) ?? 0;
     if (message.lanes.length > wanted)
       throw errorOf('BAD_MESSAGE', 'lanes were granted that nobody asked for');
     this.#wanted.set(message.transfer, wanted - message.lanes.length);
     // What went wrong has ended the transfer, which says so to whoever waits for it.
-    if (transfer) this.openLanes(transfer, message.lanes).catch(() => {});
+    this.openLanes(transfer, message.lanes).catch(() => {});
   }
 
   /** The session is over, and so is everything in it. */
