@@ -29,6 +29,8 @@ export interface EntranceOptions {
 export interface EntranceEvents {
   session(socket: TLSSocket, known: () => void): Promise<void>;
   lane(socket: TLSSocket, request: LaneRequest, known: () => void): Promise<void>;
+  /** Whether a peer is connected from there. */
+  isPeers(address: string): boolean;
   /** Somebody was not let in. */
   refused(address: string, error: LocalstreamError): void;
   /** The port itself fails. */
@@ -94,7 +96,9 @@ export class Entrance {
     const address = socket.remoteAddress ?? '';
     // Errors of a socket that goes before TLS has it.
     socket.on('error', () => {});
-    const stranger = this.#closing ? undefined : this.#strangers.admit(socket, address);
+    const stranger = this.#closing
+      ? undefined
+      : this.#strangers.admit(socket, address, this.#events.isPeers(address));
     if (!stranger) {
       socket.destroy();
       return;

@@ -167,6 +167,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const codes = options.codes && new Codes(options.codes);
     const { identity, settings, log } = host;
     const listening = Promise.withResolvers<Listener>();
+    let peers = (): readonly PeerInfo[] => [];
     const entrance = await Entrance.open(
       {
         identity,
@@ -178,6 +179,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       {
         session: async (socket, known) => await (await listening.promise).#greet(socket, known),
         lane: async (socket, request, known) => (await listening.promise).#addLane(socket, request, known),
+        isPeers: (address) => peers().some((peer) => peer.address === address),
         refused: (address, error) => {
           log.write({ error, address, doing: `a connection to port ${entrance.port}` });
           void listening.promise.then((listener) => listener.emit('refused', { address, error }));
@@ -186,6 +188,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       },
     );
     const listener = new Listener(host, options, shares, entrance, codes);
+    peers = () => listener.peers;
     listening.resolve(listener);
     return listener;
   }

@@ -52,8 +52,8 @@ export class Strangers {
    * Takes a new connection in, or not. Where there is no room the one that has taken longest goes: a sound handshake
    * lasts milliseconds, so the oldest is the likeliest to be none.
    */
-  admit(socket: Ended, address: string): Stranger | undefined {
-    if (!this.#spend(address)) return undefined;
+  admit(socket: Ended, address: string, isPeers: boolean): Stranger | undefined {
+    if (!this.#spend(address, isPeers)) return undefined;
     const same = this.#byAddress.get(address) ?? new Set<Stranger>();
     if (same.size >= this.#bounds.handshakesPerAddress) this.#drop(same);
     if (this.#all.size >= this.#bounds.handshakes) this.#drop(this.#all);
@@ -78,7 +78,8 @@ export class Strangers {
     for (const stranger of [...this.#all]) this.#end(stranger);
   }
 
-  #spend(address: string): boolean {
+  /** Where a peer is connected from, lanes come from too: only the bound for all holds there. */
+  #spend(address: string, isPeers: boolean): boolean {
     const { perSecond, perSecondPerAddress } = this.#bounds;
     const own = this.#rates.get(address) ?? { tokens: 2 * perSecondPerAddress, at: performance.now() };
     // Used again: it moves behind those that are forgotten first.
@@ -90,8 +91,8 @@ export class Strangers {
     }
     refill(own, perSecondPerAddress);
     refill(this.#rate, perSecond);
-    if (own.tokens < 1 || this.#rate.tokens < 1) return false;
-    own.tokens -= 1;
+    if ((own.tokens < 1 && !isPeers) || this.#rate.tokens < 1) return false;
+    own.tokens = Math.max(0, own.tokens - 1);
     this.#rate.tokens -= 1;
     return true;
   }

@@ -167,17 +167,22 @@ export class Transfers {
     }
   }
 
-  /** Opens granted lanes. Throws what the dialling throws; the transfer has been cancelled then. */
+  /**
+   * Opens granted lanes. One is enough: where others can't be opened the transfer goes on without them. Where none can,
+   * it is cancelled, which its receipt tells.
+   */
   async openLanes(transfer: TransferEnd, numbers: readonly number[]): Promise<void> {
     const { openLane } = this.#options;
-    try {
-      if (!openLane) throw errorOf('BAD_MESSAGE', 'only the dialler opens lanes');
-      if (numbers.length === 0) throw errorOf('BAD_MESSAGE', 'no lane was granted');
-      await Promise.all(numbers.map(async (number) => transfer.addLane(await openLane(number), number)));
-    } catch (error) {
-      await transfer.cancel(typed(error));
-      throw error;
-    }
+    const opened = await Promise.allSettled(
+      numbers.map(async (number) => {
+        if (!openLane) throw errorOf('BAD_MESSAGE', 'only the dialler opens lanes');
+        transfer.addLane(await openLane(number), number);
+      }),
+    );
+    if (opened.some(({ status }) => status === 'fulfilled')) return;
+    const [first] = opened;
+    const none = errorOf('BAD_MESSAGE', 'no lane was granted');
+    await transfer.cancel(first?.status === 'rejected' ? typed(first.reason) : none);
   }
 
   /** Numbers for lanes of a transfer: the listener's. */
@@ -210,7 +215,7 @@ export class Transfers {
       throw errorOf('BAD_MESSAGE', 'lanes were granted that nobody asked for');
     this.#wanted.set(message.transfer, wanted - message.lanes.length);
     // What went wrong has ended the transfer, which says so to whoever waits for it.
-    this.openLanes(transfer, message.lanes).catch(() => {});
+    void this.openLanes(transfer, message.lanes);
   }
 
   /** The session is over, and so is everything in it. */

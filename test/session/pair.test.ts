@@ -315,6 +315,7 @@ suite('somebody without the words', () => {
         lane: async () => {},
         refused: () => {},
         failed: () => {},
+        isPeers: () => false,
       },
     );
     afterwards(t, () => middle.stop());
@@ -353,6 +354,7 @@ suite('somebody without the words', () => {
         lane: async () => {},
         refused: () => {},
         failed: () => {},
+        isPeers: () => false,
       },
     );
     afterwards(t, () => rogue.stop());
