@@ -5,6 +5,7 @@ import { LANE_EXPORTER_LABEL, laneExporter, laneProof, sameBytes } from '../cryp
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
+import type { ControlChannel } from '../net/control-channel.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { exportSecret } from '../net/tls.ts';
 import type { LaneRequest } from '../protocol/lane-proof.ts';
@@ -130,6 +131,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #waiting = new Set<Connection>();
   readonly #continuations = new Continuations();
   readonly #approvals = new Approvals();
+  /** Those who have proven their key and are being let in. */
+  readonly #meeting = new Set<ControlChannel>();
   #closing: Promise<void> | undefined;
   #progress: NodeJS.Timeout | undefined;
 
@@ -322,6 +325,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   async #close(): Promise<void> {
     this.#entrance.stop();
     this.#codes?.close();
+    // Somebody may think about these for minutes.
+    for (const channel of this.#meeting) turnAway(channel, errorOf('SHUTTING_DOWN'));
     const connections = [...this.#connections.values(), ...this.#waiting];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
     await this.#entrance.freed();
@@ -348,7 +353,9 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     const stranger = await proveStranger(socket, identity, settings.handshakeTimeout);
     let giveBack = () => {};
     let claim: Claim | undefined;
+    this.#meeting.add(stranger.channel);
     try {
+      if (this.#closing) throw errorOf('SHUTTING_DOWN');
       this.#places.requireFree();
       const entry = await letIn(stranger, {
         name,
@@ -374,6 +381,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       giveBack();
       turnAway(stranger.channel, error);
       throw error;
+    } finally {
+      this.#meeting.delete(stranger.channel);
     }
   }
 

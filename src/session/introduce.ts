@@ -65,8 +65,11 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
     const theirs = checkReply(INTRODUCE, introduction.value);
     if (theirs.waiting) options.onWaiting?.(theirs.name);
     const answer = receiveAnswer(channel);
-    // It may come, and fail, while a person here still thinks.
-    answer.catch((error: unknown) => over.abort(error));
+    // It may come, and fail, while a person here still thinks; and after a yes the other side may leave all the same.
+    answer.then(
+      () => void channel.ended.then((reason) => over.abort(reason)),
+      (error: unknown) => over.abort(error),
+    );
     await untilAborted(options.decide(theirs.name, over.signal), over.signal);
     // It may send long messages as soon as it hears this.
     channel.admit();

@@ -241,6 +241,29 @@ suite('an unknown client', () => {
     assert.deepEqual(listener.peers, []);
   });
 
+  test('and a question about it end with the listener', async (t) => {
+    const signals: AbortSignal[] = [];
+    const { listener, connect } = await scene(t, {
+      open: false,
+      decide: (_question, signal) => {
+        signals.push(signal);
+        return new Promise(() => {});
+      },
+    });
+    const connecting = connect({ acceptNew: true });
+    connecting.catch(() => {});
+    await until(() => signals.length === 1);
+    await listener.close();
+    await assert.rejects(connecting, (error) => {
+      assert.ok(
+        error instanceof LocalstreamError && ['SHUTTING_DOWN', 'LOST', 'CLOSED'].includes(error.code),
+        String(error),
+      );
+      return true;
+    });
+    await until(() => signals[0]?.aborted === true);
+  });
+
   test('is not asked about for ever', async (t) => {
     const { refused, connect } = await scene(
       t,
