@@ -47,6 +47,8 @@ export class Entrance {
   readonly #strangers: Strangers;
   /** By address and port of the other end, which TLS sockets and those below them have in common. */
   readonly #byEnd = new Map<string, Stranger>();
+  /** Those whose TLS stands: they have other deadlines. */
+  readonly #greeted = new WeakSet<Stranger>();
   #closing = false;
 
   private constructor(server: Server, options: EntranceOptions, events: EntranceEvents) {
@@ -105,7 +107,14 @@ export class Entrance {
     }
     const end = endOf(socket);
     this.#byEnd.set(end, stranger);
+    // Node's own time limit for the handshake misses sockets that never send a byte.
+    const late = setTimeout(() => {
+      if (this.#greeted.has(stranger)) return;
+      this.#events.refused(address, errorOf('TIMEOUT'));
+      socket.destroy();
+    }, this.#patience);
     socket.once('close', () => {
+      clearTimeout(late);
       this.#strangers.release(stranger);
       this.#byEnd.delete(end);
     });
@@ -116,6 +125,7 @@ export class Entrance {
   async #greet(socket: TLSSocket): Promise<void> {
     const address = socket.remoteAddress ?? '';
     const stranger = this.#byEnd.get(endOf(socket));
+    if (stranger) this.#greeted.add(stranger);
     const known = () => {
       if (stranger) this.#strangers.release(stranger);
     };
