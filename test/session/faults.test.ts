@@ -32,6 +32,7 @@ const WORD = v.object({
   code: v.optional(v.string()),
   bytes: v.optional(v.number()),
   bytesMoved: v.optional(v.number()),
+  peak: v.optional(v.number()),
 });
 
 interface Other {

@@ -35,4 +35,5 @@ if (action === 'serve') {
     say({ code: error instanceof LocalstreamError ? error.code : String(error) });
   }
   await localstream.close();
+  say({ peak: process.resourceUsage().maxRSS });
 }
