@@ -58,6 +58,8 @@ async function rest(): Promise<number> {
   return descriptors();
 }
 
+// All workers are started by then.
+await Promise.all(Array.from({ length: 6 }, () => once(5)));
 for (let number = 0; number < 12; number += 1) await once(number);
 const before = await rest();
 for (let number = 0; number < Number(transfers); number += 1) await once(number);
