@@ -2,13 +2,23 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
-import { type SessionKeys, sessionExporter } from '../../src/crypto/exchange.ts';
+import {
+  commitmentOf,
+  deriveSession,
+  newShare,
+  type SessionKeys,
+  sessionExporter,
+  shareLabel,
+  transcriptHash,
+  unwrapShare,
+  wrapShare,
+} from '../../src/crypto/exchange.ts';
 import type { Identity } from '../../src/crypto/identity.ts';
 import { errorOf, LocalstreamError } from '../../src/errors.ts';
 import { ControlDecoder, encodeControl, type RawMessage } from '../../src/protocol/control-codec.ts';
 import { answerHandshake, dialHandshake, type HandshakeChannel } from '../../src/protocol/handshake.ts';
 import { encodeBytes } from '../../src/protocol/messages.ts';
-import { identities, signingPublicKey } from '../crypto/fixed.ts';
+import { encryptionPublicKey, identities, signingPublicKey } from '../crypto/fixed.ts';
 
 const { alice, bob, mallory } = identities;
 
@@ -256,6 +266,57 @@ suite('the handshake', () => {
         return [body];
       });
       assert.ok(c.status === 'rejected' || s.status === 'rejected', `${place}`);
+    }
+  });
+
+  test('a listener may not choose its share once it has seen the other one', async () => {
+    for (const honest of [true, false]) {
+      const towardsS = new Direction();
+      const towardsC = new Direction();
+      const exporter = sessionExporter(randomBytes(32));
+      let number = 0;
+      const dialling = dialHandshake(
+        {
+          send: (message) => {
+            const { body } = encodeControl(number, message);
+            number += 1;
+            towardsS.put(JSON.parse(body.toString()));
+            return body;
+          },
+          receive: () => towardsC.take(),
+        },
+        { identity: alice, peerKey: signingPublicKey('bob'), peerFingerprint: bob.fingerprint, exporter },
+      );
+      const label = (role: 'c' | 's') => shareLabel(role, alice.fingerprint, bob.fingerprint, exporter);
+      const wrap = (share: ReturnType<typeof newShare>) =>
+        wrapShare(encryptionPublicKey('alice'), share, label('s'));
+      const first = newShare();
+      const promised = wrap(first);
+      const helloC = (await towardsS.take()).bytes;
+      const helloS = {
+        type: 'hello',
+        version: 1,
+        capabilities: [],
+        encryptionKey: encodeBytes(bob.encryptionSpki),
+        signature: encodeBytes(bob.encryptionSignature),
+        commitment: encodeBytes(commitmentOf(promised)),
+      };
+      towardsC.put(helloS);
+      const ctC = Buffer.from(String(((await towardsS.take()).value as Body)['ciphertext']), 'base64');
+      const shareC = await unwrapShare(bob, ctC, label('c'));
+      // With both shares in hand the check number could be tried until it suits.
+      const shareS = honest ? first : newShare();
+      const ctS = honest ? promised : wrap(shareS);
+      const transcript = transcriptHash(helloC, encodeControl(0, helloS).body, ctC, ctS);
+      const fingerprints = { fpC: alice.fingerprint, fpS: bob.fingerprint };
+      const keys = deriveSession({ exporter, shareC, shareS, transcript, ...fingerprints });
+      towardsC.put({ type: 'share', ciphertext: encodeBytes(ctS), mac: encodeBytes(keys.confirmS) });
+      if (honest) assert.equal((await dialling).checkNumber, keys.checkNumber);
+      else
+        await assert.rejects(
+          dialling,
+          (error) => error instanceof LocalstreamError && error.code === 'BAD_HANDSHAKE',
+        );
     }
   });
 

@@ -232,13 +232,14 @@ export class RawLane {
   }
 }
 
-/** Opens a lane; `change` spoils the request. */
+/** Opens a lane; `change` spoils the request, `identity` shows a certificate. */
 export async function dialLane(
   session: Pick<RawSession, 'keys' | 'port'>,
   number: number,
   change: (request: Buffer) => Buffer = (request) => request,
+  identity?: Identity,
 ): Promise<RawLane> {
-  const reader = await dialTls(session.port, undefined);
+  const reader = await dialTls(session.port, identity);
   const exporter = laneExporter(exportSecret(reader.socket, LANE_EXPORTER_LABEL));
   const { keys } = session;
   const proof = laneProof('c', keys, exporter, keys.id, number);

@@ -188,6 +188,17 @@ suite('hostile frames to a source', () => {
     await stop();
   });
 
+  test('data that no answer could be, where the chunk would allow it: refused before its bytes', async (t) => {
+    const { listening } = await frameListener(t);
+    const session = await dialSession(listening.listener.port);
+    const { transfer, lane } = await getting(session, '/docs/small.bin', 1_048_576);
+    claim(lane, FRAME.data, 1_000_000);
+    lane.reader.socket.write(Buffer.alloc(100_000));
+    const word = await wordOf(session, transfer);
+    assert.deepEqual([word?.type, word?.['flag']], ['cancel', LIMIT]);
+    await works(session);
+  });
+
   test('transfers that are only claimed cost no memory', async (t) => {
     const { listening } = await frameListener(t);
     const session = await dialSession(listening.listener.port);

@@ -125,9 +125,9 @@ export async function putting(session: RawSession, more: Readonly<Record<string,
 }
 
 /** Begins a get and gives its lane. */
-export async function getting(session: RawSession, path: string) {
+export async function getting(session: RawSession, path: string, chunk = 1024) {
   const transfer = freshTransfer();
-  session.control.send({ type: 'get', transfer, paths: [path], lanes: 1, chunk: 1024 });
+  session.control.send({ type: 'get', transfer, paths: [path], lanes: 1, chunk });
   const offer = await wordOf(session, transfer);
   assert.equal(offer?.type, 'offer');
   session.control.send({ type: 'accept', transfer });

@@ -272,6 +272,45 @@ suite('strangers in bits', () => {
     await until(() => crowd.every((socket) => socket.closed));
   });
 
+  test('one address has its own bounds, and all together theirs', async (t) => {
+    const flags = {
+      'strangers.handshakesPerAddress': 3,
+      'strangers.handshakes': 5,
+      handshakeTimeout: 60_000,
+    };
+    const served = await withShare(t, {}, flags);
+    const from = async (address: string) => {
+      const socket = await tcp(t, served.listener.port, address);
+      socket.resume();
+      return socket;
+    };
+    const first: Socket[] = [];
+    for (let count = 0; count < 5; count += 1) first.push(await from('127.0.0.2'));
+    await until(() => first.filter((socket) => socket.closed).length === 2);
+    const second: Socket[] = [];
+    for (let count = 0; count < 3; count += 1) second.push(await from('127.0.0.3'));
+    // Of the six that are left one is too many: the oldest of all.
+    await until(() => first.filter((socket) => socket.closed).length === 3);
+    assert.deepEqual(
+      [...first, ...second].map((socket) => socket.closed),
+      [true, true, true, false, false, false, false, false],
+    );
+  });
+
+  test('one address that comes too often is not let near TLS, another one is', async (t) => {
+    const served = await withShare(t, {}, { 'strangers.perSecondPerAddress': 1 });
+    const sockets: Socket[] = [];
+    for (let count = 0; count < 20; count += 1) {
+      const socket = await tcp(t, served.listener.port, '127.0.0.2');
+      socket.resume();
+      sockets.push(socket);
+    }
+    // Two at once and one a second: most of them are gone at once, and without a word in the log.
+    await until(() => sockets.filter((socket) => socket.closed).length >= 10);
+    assert.deepEqual(served.refused, []);
+    await isServed(t, served);
+  });
+
   test('newcomers never take the place of who is in, however many there are', async (t) => {
     const served = await withShare(t);
     const { port } = served.listener;
