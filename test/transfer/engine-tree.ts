@@ -118,7 +118,7 @@ export function survey(folder: string | Buffer): Map<string, Seen> {
 }
 
 /** One entry. */
-function look(path: Buffer): Seen {
+export function look(path: Buffer): Seen {
   const stat = fs.lstatSync(path, { bigint: true });
   const kind = stat.isFile()
     ? 'file'
