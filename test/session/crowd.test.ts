@@ -93,6 +93,81 @@ suite('many transfers at once', () => {
     });
 });
 
+suite('one sender and several receivers', () => {
+  test('are served each by itself: who says no, leaves or stops holds up nobody', async (t) => {
+    const { base, local, bob, session, listener } = await pair(t);
+    const mallory = await machine(t, base, 'mallory');
+    const address = { host: '127.0.0.1', port: listener.port, fingerprint: bob.fingerprint };
+    const sessions = [session];
+    for (let number = 0; number < 4; number += 1) sessions.push(await mallory.connect(address));
+    await until(() => listener.peers.length === 5);
+    mkdirSync(join(base, 'tree'));
+    writeFileSync(join(base, 'tree', 'big'), noise(40 * MIB));
+    for (let number = 0; number < 100; number += 1)
+      writeFileSync(join(base, 'tree', `s${number}`), noise(number * 50, number));
+    const stop = new AbortController();
+    const ends = sessions.map(async (one, index) => {
+      const offer = await one.nextOffer();
+      if (index === 1) return await offer.reject();
+      if (index === 2) return await one.close();
+      const options = index === 3 ? { signal: stop.signal } : {};
+      const running = offer.accept(join(local, `tree ${index}`), options);
+      if (index === 3)
+        await until(() => one.transfers.some(({ bytes }) => bytes > MIB)).then(() => stop.abort());
+      await running.catch((error: unknown) => assert.ok(error instanceof LocalstreamError));
+    });
+    const peers = new Map(listener.peers.map((peer) => [peer.id, peer]));
+    const ids = sessions.map(({ peer }) => peers.get(peer.id)?.id ?? '');
+    const results = await listener.sendToAll(ids, [join(base, 'tree')]);
+    await Promise.all(ends);
+    const codes = results.map((result) =>
+      result.status === 'fulfilled' ? result.value.code : codeOf(result.reason),
+    );
+    assert.deepEqual(codes, ['OK', 'REJECTED', 'CLOSED', 'CLOSED', 'OK']);
+    const wanted = [...survey(join(base, 'tree'))].map(([path, { value }]) => [path, value]).sort();
+    for (const index of [0, 4])
+      assert.deepEqual(
+        [...survey(join(local, `tree ${index}`))].map(([path, { value }]) => [path, value]).sort(),
+        wanted,
+      );
+  });
+
+  test('all are told when the source changes under them', async (t) => {
+    const { base, local, bob, session, listener } = await pair(t);
+    const mallory = await machine(t, base, 'mallory');
+    const other = await mallory.connect({
+      host: '127.0.0.1',
+      port: listener.port,
+      fingerprint: bob.fingerprint,
+    });
+    await until(() => listener.peers.length === 2);
+    mkdirSync(join(base, 'tree'));
+    writeFileSync(join(base, 'tree', 'big'), noise(30 * MIB));
+    writeFileSync(join(base, 'tree', 'small'), 'small');
+    const receipts = [session, other].map(async (one, index) =>
+      (await one.nextOffer()).accept(join(local, `tree ${index}`)),
+    );
+    const sending = listener.sendToAll(
+      listener.peers.map(({ id }) => id),
+      [join(base, 'tree')],
+      { limit: 30 * MIB },
+    );
+    await until(() => session.transfers.some(({ bytes }) => bytes > MIB));
+    writeFileSync(join(base, 'tree', 'big'), noise(30 * MIB, 2));
+    for (const receipt of await Promise.all(receipts)) {
+      assert.deepEqual([receipt.code, receipt.failed, receipt.files], ['PARTIAL', 1, 1]);
+      assert.deepEqual(
+        [receipt.outcomes[0]?.path, receipt.outcomes[0]?.code],
+        ['tree/big', 'SOURCE_CHANGED'],
+      );
+    }
+    for (const result of await sending)
+      assert.equal(result.status === 'fulfilled' && result.value.code, 'PARTIAL');
+  });
+});
+
+const codeOf = (error: unknown): string => (error instanceof LocalstreamError ? error.code : String(error));
+
 suite('a worker that dies', () => {
   test('ends its transfers with a typed error, and the next ones work', async (t) => {
     const workers: Worker[] = [];
