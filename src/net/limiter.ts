@@ -5,6 +5,11 @@
 
 /** Bytes may be sent ahead of the clock by what this many milliseconds allow: timers are late, the bound holds anyway. */
 const BURST = 50;
+/**
+ * A flow has one frame under way at a time: it asks for the next one when that has left, some moments later. For so many
+ * milliseconds those who have had more wait for it, or small frames would never get their share beside large ones.
+ */
+const COMEBACK = 20;
 
 interface Waiting {
   readonly flow: LimitedFlow;
@@ -15,6 +20,8 @@ interface Waiting {
 export class Limiter {
   readonly #bytesPerSecond: number;
   readonly #waiting: Waiting[] = [];
+  /** Flows that were let through a moment ago, and until when they are waited for. */
+  readonly #expected = new Map<LimitedFlow, number>();
   /** When the bytes that were granted so far are paid for, by `performance.now()`. */
   #paid = performance.now();
   #timer: NodeJS.Timeout | undefined;
@@ -31,33 +38,52 @@ export class Limiter {
 
   /** @internal */
   wait(flow: LimitedFlow, bytes: number, go: () => void): void {
-    flow.served = Math.max(flow.served, this.#virtual);
+    // Whoever was away has no claim to what it did not use meanwhile.
+    if ((this.#expected.get(flow) ?? 0) < performance.now())
+      flow.served = Math.max(flow.served, this.#virtual);
+    this.#expected.delete(flow);
     this.#waiting.push({ flow, bytes, go });
     this.#next();
   }
 
   #next(): void {
-    if (this.#timer !== undefined || this.#waiting.length === 0) return;
-    const now = performance.now();
-    this.#paid = Math.max(this.#paid, now - BURST);
-    const early = this.#paid - now;
-    if (early > 0) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#next();
-      }, early);
-      return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (;;) {
+      const chosen = this.#leastServed();
+      if (!chosen) return;
+      const now = performance.now();
+      this.#paid = Math.max(this.#paid, now - BURST);
+      const from = Math.max(this.#paid, this.#comeback(chosen.flow, now));
+      if (from > now) {
+        this.#timer = setTimeout(() => this.#next(), from - now);
+        return;
+      }
+      this.#waiting.splice(this.#waiting.indexOf(chosen), 1);
+      const { flow, bytes } = chosen;
+      this.#virtual = flow.served;
+      flow.served += bytes;
+      this.#paid += (bytes / this.#bytesPerSecond) * 1000;
+      this.#expected.set(flow, now + COMEBACK);
+      chosen.go();
     }
-    let chosen = 0;
-    for (const [index, { flow }] of this.#waiting.entries())
-      if (flow.served < (this.#waiting[chosen]?.flow.served ?? 0)) chosen = index;
-    const [next] = this.#waiting.splice(chosen, 1);
-    if (!next) return;
-    this.#virtual = next.flow.served;
-    next.flow.served += next.bytes;
-    this.#paid += (next.bytes / this.#bytesPerSecond) * 1000;
-    next.go();
-    this.#next();
+  }
+
+  #leastServed(): Waiting | undefined {
+    let least = this.#waiting[0];
+    for (const waiting of this.#waiting)
+      if (least && waiting.flow.served < least.flow.served) least = waiting;
+    return least;
+  }
+
+  /** Until when a flow has to wait for one that has had less and is about to ask. */
+  #comeback(flow: LimitedFlow, now: number): number {
+    let until = 0;
+    for (const [other, time] of this.#expected) {
+      if (time <= now) this.#expected.delete(other);
+      else if (other.served < flow.served) until = Math.max(until, time);
+    }
+    return until;
   }
 }
 
