@@ -9,7 +9,7 @@
  */
 import * as fs from 'node:fs';
 import { digestOf } from '../crypto/digest.ts';
-import { errorOf } from '../errors.ts';
+import { errorOf, LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { claimWriting } from './claims.ts';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
@@ -79,6 +79,43 @@ export function hasPartial(folder: Folder, name: SafeName): boolean {
   return found.size > 0 && found.has(hashOf(name));
 }
 
+/**
+ * Removes the partials of earlier runs that are second names of a finished file: a commit is link and then unlink, and
+ * this run was killed between them. Without it they would stay for ever where nothing of the file has to be sent again.
+ *
+ * @param target What has the name now.
+ * @returns Whether any was removed; the link count and the time of the last change are others then.
+ */
+export function removeSecondNames(folder: Folder, name: SafeName, target: EntryStat): boolean {
+  if (target.type !== 'file' || target.links < 2 || !hasPartial(folder, name)) return false;
+  try {
+    const release = claimWriting(folder, name);
+    try {
+      return dropSecondNames(folder, name, target);
+    } finally {
+      release();
+    }
+  } catch (error) {
+    // Another transfer of this process is at it, or the folder is not ours to change: that costs a name and no bytes.
+    const isBusy = error instanceof LocalstreamError && error.code === 'BUSY';
+    if (!isBusy && !failedWith(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
+    return false;
+  }
+}
+
+function dropSecondNames(folder: Folder, name: SafeName, target: EntryStat): boolean {
+  let dropped = false;
+  for (const partial of partialsIn(folder).get(hashOf(name)) ?? []) {
+    const stat = folder.lookup(partial);
+    if (stat === undefined || !sameInode(stat, target)) continue;
+    const writer = writerOf(partial);
+    if (writer !== process.pid && !writerIsGone(writer, stat)) continue;
+    folder.unlink(partial);
+    dropped = true;
+  }
+  return dropped;
+}
+
 /** An open partial. */
 export interface OpenedPartial {
   readonly partial: SafeName;
@@ -114,12 +151,14 @@ type Opened = Omit<OpenedPartial, 'release'>;
 function open(folder: Folder, name: SafeName, resume: boolean): Opened {
   const hash = hashOf(name);
   const found = partialsIn(folder);
+  const target = found.has(hash) ? folder.lookup(name) : undefined;
+  if (target !== undefined) dropSecondNames(folder, name, target);
   const own = claimOwn(folder, nameOf(hash), resume);
   if (found.size === 0) return own;
   const earlier = found.get(hash) ?? [];
   found.delete(hash);
   let opened = own;
-  for (const { partial, stat } of adoptable(folder, name, earlier)) {
+  for (const { partial, stat } of adoptable(folder, earlier)) {
     const wanted = resume && opened.size === 0 && stat.size > 0;
     const adopted = wanted ? adopt(folder, partial, stat, own) : undefined;
     if (adopted !== undefined) opened = adopted;
@@ -167,14 +206,13 @@ interface Candidate {
 }
 
 /** Those that may be taken over, the longest first. */
-function adoptable(folder: Folder, name: SafeName, earlier: Iterable<SafeName>): Candidate[] {
+function adoptable(folder: Folder, earlier: Iterable<SafeName>): Candidate[] {
   const candidates: Candidate[] = [];
   for (const partial of earlier) {
     const stat = folder.lookup(partial);
     const writer = writerOf(partial);
     if (stat === undefined || writer === process.pid || !writerIsGone(writer, stat)) continue;
     if (isOurs(stat)) candidates.push({ partial, stat });
-    else removeSecondName(folder, name, partial, stat);
   }
   return candidates.sort((one, other) => other.stat.size - one.stat.size);
 }
@@ -206,12 +244,6 @@ function adopt(folder: Folder, partial: SafeName, stat: EntryStat, own: Opened):
   }
   if (opened !== undefined) fs.closeSync(opened.descriptor);
   return undefined;
-}
-
-/** A commit is link and then unlink: killed between them, it leaves the target with the partial as its second name. */
-function removeSecondName(folder: Folder, name: SafeName, partial: SafeName, stat: EntryStat): void {
-  const target = folder.lookup(name);
-  if (stat.links === 2 && target !== undefined && sameInode(target, stat)) folder.unlink(partial);
 }
 
 /** What an open partial is now. */

@@ -5,7 +5,7 @@ import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
-import { hasPartial } from './partial.ts';
+import { hasPartial, removeSecondNames } from './partial.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import { type CommitPolicy, placeLink } from './publish.ts';
 import { SourceFile } from './source-file.ts';
@@ -160,7 +160,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
     const folder = this.#use(target);
     // Made by this transfer. What others put into it meanwhile shows when a file is to get its name.
     if (folder.isNew) return undefined;
-    const stat = folder.lookup(name);
+    let stat = folder.lookup(name);
+    if (stat && !this.#place.dryRun && removeSecondNames(folder, name, stat)) stat = folder.lookup(name);
     this.#looked = stat && { target, name, stat };
     return stat && { kind: stat.type, size: stat.size, mtime: stat.mtime };
   }

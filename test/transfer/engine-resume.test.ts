@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -253,6 +262,33 @@ suite('a file of which little has changed', () => {
 });
 
 suite('a process that is killed', () => {
+  test('between the two names of a finished file leaves no second one for ever', (t) => {
+    const base = quickFolder(t);
+    const dead = spawnSync(process.execPath, ['-e', '0']).pid;
+    const hash = partialName(checkName('file')).replace(/-\d+\.part$/, '');
+    for (const pid of [dead, process.pid])
+      for (const existing of ['fail', 'skip', 'overwrite', 'rename', 'update'] as const)
+        for (const isSame of [true, false]) {
+          const to = join(base, `to ${pid} ${existing} ${isSame}`);
+          mkdirSync(to);
+          writeFileSync(join(base, 'file'), 'new');
+          utimesSync(join(base, 'file'), 5, 5);
+          writeFileSync(join(to, 'file'), isSame ? 'new' : 'older');
+          utimesSync(join(to, 'file'), 4, 4);
+          linkSync(join(to, 'file'), join(to, `${hash}-${pid}.part`));
+          const run = transfer({ sources: [join(base, 'file')], target: to, existing });
+          assert.ok(run.finished);
+          const isTaken = existing === 'fail' && !isSame;
+          assert.equal(
+            run.received[0]?.outcome === OUTCOME.failed,
+            isTaken,
+            `${existing}: ${run.received[0]?.note}`,
+          );
+          const names = existing === 'rename' && !isSame ? ['file', 'file (2)'] : ['file'];
+          assert.deepEqual(readdirSync(to).sort(), names);
+        }
+  });
+
   test('again and again, in the middle of everything, costs no more than what was under way', async (t) => {
     const base = quickFolder(t);
     const [from, to] = [join(base, 'from'), join(base, 'to')];
