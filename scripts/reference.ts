@@ -21,7 +21,7 @@ What stands in brackets may be left out; what has dots may be given again.
 `;
 
 /** What each exit status asks of a script. */
-const STATUSES: readonly (readonly [status: number, meaning: string, next: string])[] = [
+export const STATUSES: readonly (readonly [status: number, meaning: string, next: string])[] = [
   [0, 'done', 'go on'],
   [1, 'failed here or at the peer', 'mend the cause: the same again fails again'],
   [2, 'the command or a setting is not as it must be', 'mend the command'],
@@ -33,7 +33,7 @@ const STATUSES: readonly (readonly [status: number, meaning: string, next: strin
   [143, 'ended by a signal', 'the same again goes on where it stood'],
 ];
 
-const SCOPES: Record<Command['scope'], string> = {
+export const SCOPES: Record<Command['scope'], string> = {
   shell: 'In the shell only.',
   once: 'Outside the shell only: `localstream COMMAND`.',
   both: '',
@@ -52,7 +52,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return rows.length === 0 ? [] : [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line), ''];
 }
 
-function sentence(clause: string): string {
+export function sentence(clause: string): string {
   return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }
 

@@ -13,13 +13,17 @@ const PACKAGE_BY_PROGRAM = {
   'avahi-publish': 'avahi-utils',
   b3sum: 'b3sum',
   'dbus-daemon': 'dbus-daemon',
+  fish: 'fish',
+  groff: 'groff-base',
   ip: 'iproute2',
+  mandoc: 'mandoc',
   mariadbd: 'mariadb-server',
   openssl: 'openssl',
   python3: 'python3-minimal',
   strace: 'strace',
   tc: 'iproute2',
   tmux: 'tmux',
+  zsh: 'zsh',
 } as const;
 
 /** A program that tests may ask for. */

@@ -17,8 +17,9 @@ export const GROUPS = {
 } as const;
 export type Group = keyof typeof GROUPS;
 
-/** What a completion of this value would offer. */
+/** What a completion of this value would offer; a list is the words themselves. */
 export type Completion =
+  | readonly string[]
   | 'command'
   | 'path'
   | 'folder'
@@ -187,4 +188,16 @@ export function kebabCase(name: string): string {
 /** Every name that a command answers to, the proper one first. */
 export function namesOf(command: Command): string[] {
   return [...new Set([command.name, kebabCase(command.name), ...command.aliases])];
+}
+
+/** What the argument at a position, counted from 0, may become. */
+export function kindsAt(command: Command, position: number): readonly Completion[] {
+  const all = Object.values(command.arguments);
+  const spec = all[position] ?? (all.at(-1)?.kind === 'rest' ? all.at(-1) : undefined);
+  if (spec === undefined) return [];
+  // The last word of get is a place here, and that of put one there.
+  const isTransfer = spec.kind === 'rest' && (command.name === 'get' || command.name === 'put');
+  if (isTransfer && position > 0)
+    return spec.completes === 'remote' ? ['remote', 'path'] : ['path', 'remote'];
+  return [spec.completes];
 }

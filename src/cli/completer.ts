@@ -1,6 +1,6 @@
 /** What Tab offers: the table says what belongs where, the workspace what there is. */
 import { homedir } from 'node:os';
-import { type Command, type Completion, kebabCase, namesOf } from './command.ts';
+import { type Command, type Completion, kebabCase, kindsAt, namesOf } from './command.ts';
 import { type Candidate, candidatesFor } from './completion-candidates.ts';
 import { forgiven } from './script.ts';
 import { commandsFor } from './table.ts';
@@ -112,14 +112,7 @@ function kindsOf(command: Command, given: readonly string[]): readonly Completio
   for (const [index, word] of given.entries()) {
     if (!word.startsWith('-') && optionOf(command, given[index - 1]) === undefined) position += 1;
   }
-  const all = Object.values(command.arguments);
-  const spec = all[position] ?? (all.at(-1)?.kind === 'rest' ? all.at(-1) : undefined);
-  if (spec === undefined) return [];
-  // The last word of get is a place here, and that of put one there.
-  const isTransfer = spec.kind === 'rest' && (command.name === 'get' || command.name === 'put');
-  if (isTransfer && position > 0)
-    return spec.completes === 'remote' ? ['remote', 'path'] : ['path', 'remote'];
-  return [spec.completes];
+  return kindsAt(command, position);
 }
 
 function commonStart(texts: readonly string[]): string {

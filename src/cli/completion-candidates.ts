@@ -36,6 +36,7 @@ export async function candidatesFor(
 
 async function ofKind(kind: Completion, current: string, workspace: Workspace): Promise<Candidate[]> {
   const { pending, jobs, opened } = workspace;
+  if (typeof kind !== 'string') return kind.map(whole);
   if (kind === 'command') return commandsFor('shell').map(({ name }) => whole(name));
   if (kind === 'path' || kind === 'folder') return await localPaths(current, kind === 'folder');
   if (kind === 'remote') return await remotePaths(current, workspace);

@@ -473,6 +473,13 @@ export interface CommandEvent {
   usage: string;
 }
 
+/** A completion script, or the words that such scripts offer. */
+export interface CompletionEvent {
+  event: 'completion';
+  for: 'bash' | 'zsh' | 'fish' | 'peer' | 'port';
+  lines: string[];
+}
+
 /** Something that a person should know and a program need not. */
 export interface NoticeEvent {
   event: 'notice';
@@ -532,6 +539,7 @@ export type OutputEvent =
   | UserChangedEvent
   | MigrationEvent
   | CommandEvent
+  | CompletionEvent
   | NoticeEvent
   | ErrorEvent
   | DoneEvent;

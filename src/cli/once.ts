@@ -92,6 +92,7 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     asker: askerFor(styled, signals),
     progress: () => createProgress(styled),
     help: (name) => helpOf(name, 'once', styled.screen.columns),
+    completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
     openShell,
   };
   await invocation.command.run(context, invocation.input);

@@ -126,6 +126,7 @@ export abstract class Shell implements ShellControl {
       asker: given.asker,
       progress: () => (progress === undefined ? createProgress(output) : jobProgress(progress(), output)),
       help: (name) => helpOf(name, 'shell', columns),
+      completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
       openShell: async () => {},
     };
     const { command, input } = invocation;

@@ -1,6 +1,7 @@
 /** The table of all commands, in the order of help. */
 import type { Command, Scope } from './command.ts';
 import { auth } from './commands/auth.ts';
+import { completion } from './commands/completion.ts';
 import { config } from './commands/config.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
@@ -70,6 +71,7 @@ export const COMMANDS: readonly Command[] = [
   sessions,
   history,
   config,
+  completion,
   help,
   exit,
 ];

@@ -2,11 +2,18 @@ import * as v from 'valibot';
 import { type Configuration, settleSettings } from '../config.ts';
 import { checkSetting, settingKey } from '../settings.ts';
 import type { Home } from './home.ts';
-import { JsonFile, type Warn } from './json-file.ts';
+import { JsonFile, type JsonFileOptions, type Warn } from './json-file.ts';
 
-function settingsFile(home: Home, warn?: Warn): JsonFile<Record<string, unknown>> {
+type Broken = NonNullable<JsonFileOptions<object>['broken']>;
+
+function settingsFile(
+  home: Home,
+  warn?: Warn,
+  broken: Broken = 'set-aside',
+): JsonFile<Record<string, unknown>> {
   return new JsonFile({
     path: home.settingsFile,
+    broken,
     // Values are checked one by one later, so that one bad line does not cost the others.
     schema: v.pipe(
       v.unknown(),
@@ -26,6 +33,8 @@ export interface LoadSettingsOptions {
   /** By setting key; texts are read as the command line writes them, undefined ones are skipped. */
   readonly flags?: Readonly<Record<string, unknown>>;
   readonly warn?: Warn;
+  /** What becomes of a file that can't be understood; it is set aside unless this says `refuse`. */
+  readonly broken?: Broken;
 }
 
 /**
@@ -34,8 +43,8 @@ export interface LoadSettingsOptions {
  * @throws BAD_SETTING for a flag or a variable with a value that is not allowed; STATE when the file can't be read.
  */
 export async function loadSettings(options: LoadSettingsOptions): Promise<Configuration> {
-  const { home, env = process.env, flags = {}, warn } = options;
-  const values = await settingsFile(home, warn).read();
+  const { home, env = process.env, flags = {}, warn, broken } = options;
+  const values = await settingsFile(home, warn, broken).read();
   return settleSettings({ file: { path: home.settingsFile, values }, env, flags }, warn);
 }
 

@@ -4,7 +4,7 @@ import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { errorOf } from '../errors.ts';
 import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
-import { JsonFile, type Warn } from './json-file.ts';
+import { JsonFile, type JsonFileOptions, type Warn } from './json-file.ts';
 import { timeStamp } from './time-stamp.ts';
 
 /** What made a peer trusted, in the order of what it is worth, least first. */
@@ -61,9 +61,11 @@ export interface NewTrust {
 export class TrustStore {
   readonly #file: JsonFile<Content>;
 
-  constructor(home: Home, warn?: Warn) {
+  /** @param broken What becomes of a file that can't be understood. */
+  constructor(home: Home, warn?: Warn, broken: JsonFileOptions<Content>['broken'] = 'set-aside') {
     this.#file = new JsonFile({
       path: home.trustFile,
+      broken,
       version: 1,
       schema: SCHEMA,
       empty: () => ({ peers: [] }),

@@ -13,18 +13,26 @@ export class Terminal implements Disposable {
   /** Starts `localstream WORDS` in a terminal of that size; when it has ended the screen says `ended STATUS`. */
   constructor(
     words: readonly string[],
-    options: { home: string; cwd: string; columns?: number; rows?: number },
+    options: {
+      home: string;
+      cwd: string;
+      columns?: number;
+      rows?: number;
+      /** What is started instead of `localstream`, as a shell of the system. */
+      program?: readonly string[];
+      env?: NodeJS.ProcessEnv;
+    },
   ) {
-    const { home, cwd, columns = 100, rows = 30 } = options;
+    const { home, cwd, columns = 100, rows = 30, program = [process.execPath, LAUNCHER] } = options;
     this.#socket = `localstream-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
     const script = '"$0" "$@"; echo "ended $?"; exec sleep 600';
-    const env = environment(home, { TERM: 'screen-256color' });
+    const env = environment(home, { TERM: 'screen-256color', ...options.env });
     execFileSync(
       'tmux',
       [
         ...['-L', this.#socket, '-f', '/dev/null', 'new-session', '-d', '-c', cwd],
         ...['-x', String(columns), '-y', String(rows), '--'],
-        ...['sh', '-c', script, process.execPath, LAUNCHER, ...words],
+        ...['sh', '-c', script, ...program, ...words],
       ],
       { env: Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined)) },
     );

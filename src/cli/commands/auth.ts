@@ -13,7 +13,7 @@ export const auth = defineCommand({
   notes: [
     'Shows the SQL and asks before it is run; --yes runs it without a question. Without auth.url there is nothing to do.',
   ],
-  arguments: { action: required('migrate', oneOf('an action', ['migrate'])) },
+  arguments: { action: required('migrate', oneOf('an action', ['migrate']), ['migrate']) },
   options: {},
   examples: [{ line: 'auth migrate', does: 'shows what it would do, and asks' }],
   run: async ({ workspace, output, asker, globals, signal }) => {

@@ -1,7 +1,7 @@
 /** config: the settings, and where each value comes from. */
 import { errorOf } from '../../errors.ts';
 import { escapeText } from '../../protocol/text.ts';
-import { describeSettings, type SettingKey, settingKey } from '../../settings.ts';
+import { describeSettings, type SettingKey, settingKey, settingKeys } from '../../settings.ts';
 import { resolveHome } from '../../store/home.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, optional, required } from '../command.ts';
@@ -29,8 +29,8 @@ export const config = defineCommand({
       'hold again. What is set counts from the next start. Secrets are not shown.',
   ],
   arguments: {
-    action: required('get, set, list or path', parseAction),
-    key: optional('the name of a setting', text),
+    action: required('get, set, list or path', parseAction, ACTIONS),
+    key: optional('the name of a setting', text, settingKeys),
     value: optional('its value, such as 7400, 64K, 5s or auto', text),
   },
   options: {},

@@ -21,6 +21,7 @@ export const LISTEN_OPTIONS = {
     AUTHS.join('|'),
     'who gets in: all (as --open), trusted keys, or users who log in',
     oneOf('a way in', AUTHS),
+    AUTHS,
   ),
   hidden: flag('do not make it known on the network'),
 } as const;

@@ -45,7 +45,7 @@ export const sessions = defineCommand({
   notes: [
     'Newest first: when, whether the peer was client or server, its name, its address, what crossed, the end.',
   ],
-  arguments: { forget: optional('forget: removes those that are over', parseForget) },
+  arguments: { forget: optional('forget: removes those that are over', parseForget, ['forget']) },
   options: { since },
   examples: [
     { line: 'sessions --since yesterday', does: 'shows who was connected since then' },

@@ -42,7 +42,7 @@ export const user = defineCommand({
     'Users are in the file users.db of the home, or in the database of the setting auth.url.',
   ],
   arguments: {
-    action: required(ACTIONS.join(', '), oneOf('an action', ACTIONS)),
+    action: required(ACTIONS.join(', '), oneOf('an action', ACTIONS), ACTIONS),
     name: optional('the user', text),
     share: optional('for grant and revoke: the name of the share', text),
     rights: optional('for grant and revoke: read, write, list', parseRights),
