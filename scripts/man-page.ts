@@ -128,8 +128,11 @@ export function manPage(): string {
   return `${lines.join('\n')}\n`;
 }
 
-if (import.meta.main) {
+/** Puts it where npm looks for it. */
+export function writeManPage(): void {
   const folder = join(import.meta.dirname, '../man');
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'localstream.1'), manPage());
 }
+
+if (import.meta.main) writeManPage();

@@ -1,6 +1,6 @@
 /**
- * Writes `docs/reference.md` from the command table and the codes of the errors. A test compares the two, so that the page
- * cannot drift.
+ * Writes `docs/reference.md` from the command table and the codes of the errors, and the manual page beside it. Tests compare
+ * them with the tables, so that the pages cannot drift.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -121,4 +121,9 @@ export function referencePage(): string {
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-if (import.meta.main) writeFileSync(join(import.meta.dirname, '../docs/reference.md'), referencePage());
+if (import.meta.main) {
+  writeFileSync(join(import.meta.dirname, '../docs/reference.md'), referencePage());
+  // It is made from the same tables, and would be forgotten.
+  const { writeManPage } = await import('./man-page.ts');
+  writeManPage();
+}
