@@ -124,6 +124,5 @@ export function referencePage(): string {
 if (import.meta.main) {
   writeFileSync(join(import.meta.dirname, '../docs/reference.md'), referencePage());
   // It is made from the same tables, and would be forgotten.
-  const { writeManPage } = await import('./man-page.ts');
-  writeManPage();
+  import('./man-page.ts').then(({ writeManPage }) => writeManPage());
 }
