@@ -119,6 +119,10 @@ const ROWS = {
     whole('milliseconds', 2000, 4_500_000),
     'how long others believe that this machine is there when it has gone without a word',
   ),
+  'shell.listen': row(
+    choice('on', 'hidden', 'off'),
+    'whether the shell opens a listener: made known on the network, hidden, or none',
+  ),
   'strangers.handshakes': row(whole('count', 1, 100_000), 'unproven connections at once, of all addresses'),
   'strangers.handshakesPerAddress': row(
     whole('count', 1, 100_000),

@@ -20,6 +20,8 @@ export const PROGRAM_NOTES: readonly string[] = [
 export const SHELL_NOTES: readonly string[] = [
   'help COMMAND explains one of them. Words are quoted as in any shell; ; parts',
   'commands and # begins a comment. Ctrl-C stops the command that is running.',
+  'The shell listens on its own, shares nothing and asks about every newcomer',
+  '(--hidden, or the setting shell.listen).',
   'An & behind get, put or send_file runs it in the background, a - before a',
   "command ignores its failure, and !LINE runs a line of the system's shell.",
   '',

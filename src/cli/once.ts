@@ -66,9 +66,9 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   const styled = output.with({ json: globals.json, verbose: globals.verbose });
   const warn = (message: string) => styled.note(`localstream: ${escapeText(message, 1000)}`);
   await using workspace = new Workspace(globals.home, warn);
-  const openShell = async () => {
+  const openShell = async (hidden = false) => {
     const { runShell } = await import('./repl.ts');
-    await runShell({ workspace, globals, output: styled, signal, signals });
+    await runShell({ workspace, globals, output: styled, signal, signals, hidden });
   };
   if (invocation.kind === 'shell' && invocation.script !== undefined) {
     const { Script } = await import('./script.ts');
@@ -79,7 +79,7 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   }
   if (invocation.kind === 'shell') {
     if (canAsk()) await greet(styled);
-    await openShell();
+    await openShell(invocation.hidden);
     return;
   }
   const context: Context = {
@@ -93,7 +93,7 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     progress: () => createProgress(styled),
     help: (name) => helpOf(name, 'once', styled.screen.columns),
     completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
-    openShell,
+    openShell: () => openShell(),
   };
   await invocation.command.run(context, invocation.input);
 }
@@ -108,8 +108,8 @@ function askerFor(output: Output, signals: Signals): Asker {
 }
 
 async function greet(output: Output): Promise<void> {
-  const { version } = await import('./version.ts');
-  output.screen.err(`localstream ${version}: help lists the commands, exit leaves\n`);
+  const [{ version }, { greeting }] = await Promise.all([import('./version.ts'), import('./greeting.ts')]);
+  output.screen.err(`${greeting(version).join('\n')}\n`);
 }
 
 /** What became of the output counts as well: a result that could not be written was not delivered. */

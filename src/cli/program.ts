@@ -23,9 +23,21 @@ export type Surface = 'shell' | 'once';
 /** What was typed, understood. */
 export type Invocation =
   | { readonly kind: 'command'; readonly command: Command; readonly input: Input; readonly globals: Globals }
-  | { readonly kind: 'shell'; readonly globals: Globals; readonly script?: string }
+  | {
+      readonly kind: 'shell';
+      readonly globals: Globals;
+      readonly script?: string;
+      /** Its listener is not made known. */
+      readonly hidden: boolean;
+    }
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'version' };
+
+/** Options of the program that no command takes from it. */
+interface ShellValues {
+  readonly c?: string;
+  readonly hidden?: boolean;
+}
 
 interface GlobalValues {
   readonly json?: boolean;
@@ -52,10 +64,11 @@ export function parseWords(words: readonly string[], surface: Surface, columns =
     if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: helpShown.get(program) ?? '' };
     // commander's way of saying that there are options at the most, and no command.
     if (error.code === 'commander.help') {
-      const { c: script } = program.opts<{ readonly c?: string }>();
+      const { c: script, hidden = false } = program.opts<ShellValues>();
       return {
         kind: 'shell',
         globals: globalsOf(program.opts<GlobalValues>()),
+        hidden,
         ...(script === undefined ? {} : { script }),
       };
     }
@@ -121,6 +134,7 @@ function programOf(surface: Surface, columns: number, found: (invocation: Invoca
       .description('An encrypted file shell for the local network. Without a command it opens the shell.')
       .version('', '-V, --version', 'print the version')
       .option('-c <commands>', 'run commands of the shell, parted by ; or line ends')
+      .option('--hidden', "do not make the shell's listener known on the network")
       .helpOption('-h, --help', 'print this');
   } else {
     program.usage('command').helpOption(false);
@@ -176,9 +190,15 @@ function subcommandOf(
   ];
   sub.addHelpText('after', `\n${after.join('\n')}`);
   sub.action(() => {
-    if (program.opts<{ readonly c?: string }>().c !== undefined) {
+    const { c: script, hidden } = program.opts<ShellValues>();
+    if (script !== undefined) {
       throw errorOf('USAGE', `-c and ${command.name} are both given`, {
         hint: 'write the command into the text of -c',
+      });
+    }
+    if (hidden === true) {
+      throw errorOf('USAGE', `--hidden before ${command.name} is for the shell`, {
+        hint: 'leave it out, or write it behind the command where that takes it',
       });
     }
     const input = inputOf(command, sub.args, sub.opts());

@@ -79,6 +79,7 @@ class Terminal extends Shell {
     const end = () => reader.end();
     signal.addEventListener('abort', end);
     if (signal.aborted) end();
+    await this.#openDoor();
     while (!this.isLeaving) {
       const line = await reader.next(this.#typedBefore === '' ? this.#prompt() : '> ');
       if (line === undefined) {
@@ -113,6 +114,24 @@ class Terminal extends Shell {
     }
   }
 
+  /** Lets others find this machine; in the background, since the first start makes keys. */
+  async #openDoor(): Promise<void> {
+    const { workspace, output, hidden = false, signal } = this.setup;
+    const { isDoorWanted, openDoor } = await import('./door.ts');
+    const { doorText } = await import('./greeting.ts');
+    if (!(await isDoorWanted(workspace))) {
+      output.note(doorText({ kind: 'off' }));
+      return;
+    }
+    void openDoor({ workspace, output, asker: this.asker, hidden }).then((door) => {
+      // Whoever has left already is not told that nobody can come.
+      if (this.isLeaving || signal.aborted) return;
+      output.note(doorText(door));
+      this.#showPrompt();
+      if (door.kind === 'open') void door.listener.closed.then(() => this.#showPrompt());
+    });
+  }
+
   protected override async runOutside(line: string): Promise<void> {
     await this.#borrow(() => runOutside(line, { reads: true, aside: this.setup.output.json }));
   }
@@ -140,11 +159,12 @@ class Terminal extends Shell {
   }
 
   #prompt(): string {
-    const { session, folder, jobs } = this.setup.workspace;
+    const { session, folder, jobs, opened } = this.setup.workspace;
     const place = folder === '/' ? '' : `:${shownName(folder)}`;
     const name = session === undefined ? 'localstream' : `${peerName(session.peer)}${place}`;
+    const ports = portsText((opened?.listeners ?? []).map(({ port }) => port));
     const running = jobs.running.length === 0 ? '' : ` [${jobCount(jobs.running)}]`;
-    return `${this.setup.output.style.errorPaint.strong(name)}${running}> `;
+    return `${this.setup.output.style.errorPaint.strong(name)}${ports}${running}> `;
   }
 
   async #take(line: string): Promise<void> {
@@ -213,4 +233,14 @@ class Terminal extends Shell {
     this.#isWarned = isEmpty;
     if (isEmpty) this.setup.output.screen.err('Ctrl-C again, or Ctrl-D, leaves\n');
   }
+}
+
+/** Ports that are named in the prompt. */
+const MOST_PORTS = 2;
+
+/** Where others can come in: ` :7353`. */
+function portsText(ports: readonly number[]): string {
+  if (ports.length === 0) return '';
+  const more = ports.length > MOST_PORTS ? `+${ports.length - MOST_PORTS}` : '';
+  return ` :${ports.slice(0, MOST_PORTS).join(',')}${more}`;
 }

@@ -22,6 +22,8 @@ export interface ShellSetup {
   /** Aborted when the process is to end. */
   readonly signal: AbortSignal;
   readonly signals: Signals;
+  /** The listener of the shell is not made known. */
+  readonly hidden?: boolean;
 }
 
 /** A command of the table with its input and everything that it is given besides. */

@@ -1,6 +1,7 @@
 /** What stays open from one command to the next: this machine's localstream, the connection, the open questions. */
 import { errorOf } from '../errors.ts';
-import type { Localstream, Session } from '../index.ts';
+import type { Listener, Localstream, Session, Settings } from '../index.ts';
+import { resolveHome } from '../store/home.ts';
 import { Jobs } from './jobs.ts';
 import { Pending } from './pending.ts';
 
@@ -8,6 +9,8 @@ import { Pending } from './pending.ts';
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
   readonly jobs = new Jobs();
+  /** The listener that the shell has opened by itself. */
+  door: Listener | undefined;
   /** Told when another server, or none, is connected, or another folder is where the shell stands. */
   onSession: () => void = () => {};
   #session: Session | undefined;
@@ -23,7 +26,12 @@ export class Workspace implements AsyncDisposable {
    */
   constructor(home: string | undefined, warn: (message: string) => void) {
     this.#home = home;
-    this.#warn = warn;
+    const told = new Set<string>();
+    // The settings are read once more when the rest is opened, and would say everything twice.
+    this.#warn = (message) => {
+      if (!told.has(message)) warn(message);
+      told.add(message);
+    };
   }
 
   /** The server that the shell is connected to. */
@@ -45,6 +53,13 @@ export class Workspace implements AsyncDisposable {
   set folder(folder: string) {
     this.#folder = folder;
     this.onSession();
+  }
+
+  /** The settings, which can be had without making keys. Throws BAD_SETTING, STATE. */
+  async settings(): Promise<Settings> {
+    const { loadSettings } = await import('../store/settings-store.ts');
+    const home = resolveHome(process.env, this.#home);
+    return (await loadSettings({ home, warn: this.#warn })).settings;
   }
 
   /** This machine's localstream, opened by the first call. */
@@ -71,7 +86,8 @@ export class Workspace implements AsyncDisposable {
     const session = this.session;
     this.session = undefined;
     await session?.close();
-    await this.#opened?.close();
+    // It may just be opening, for a shell that is left at once.
+    await (await this.#localstream?.catch(() => undefined))?.close();
   }
 
   async #open(): Promise<Localstream> {

@@ -47,7 +47,12 @@ export function scratch(): { readonly folder: string; readonly server: string; r
 export function environment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR, XDG_CACHE_HOME } = process.env;
   // Nobody on the network shall see what a test has opened.
-  const quiet = { LANG: 'C.UTF-8', LOCALSTREAM_HOME: home, LOCALSTREAM_DISCOVERY_ENABLED: 'off' };
+  const quiet = {
+    LANG: 'C.UTF-8',
+    LOCALSTREAM_HOME: home,
+    LOCALSTREAM_DISCOVERY_ENABLED: 'off',
+    LOCALSTREAM_SHELL_LISTEN: 'off',
+  };
   return { PATH, HOME, TMPDIR, XDG_CACHE_HOME, ...quiet, ...more };
 }
 

@@ -35,8 +35,8 @@ test('global options stand before the command or after it', () => {
   assert.deepEqual(parsed(['--json', 'status', '--home', '/h', '--yes', '--verbose']).globals, globals);
   const none = { json: false, home: undefined, verbose: false, yes: false };
   assert.deepEqual(parsed(['status']).globals, none);
-  assert.deepEqual(parseWords([], 'once'), { kind: 'shell', globals: none });
-  assert.deepEqual(parseWords(flags, 'once'), { kind: 'shell', globals });
+  assert.deepEqual(parseWords([], 'once'), { kind: 'shell', globals: none, hidden: false });
+  assert.deepEqual(parseWords(flags, 'once'), { kind: 'shell', globals, hidden: false });
 });
 
 test('words after -- are no options', () => {

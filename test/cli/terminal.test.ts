@@ -25,10 +25,10 @@ describe('in a terminal', needs('tmux'), () => {
     const stranger = start(['list_dir', `127.0.0.1:${port}:`, '--accept-new'], { home: client });
     await stranger.until(/the check number there must be \d{3} \d{3}/);
     await shell.until(/\[1\] an unknown client wants in: accept 1, trust 1 \(for good\) or reject 1/);
-    await shell.until(/localstream> help exit # half typed$/);
+    await shell.until(/localstream :\d+> help exit # half typed$/);
     const [, digits] = /check number +(\d{3} \d{3})/.exec(shell.lines.join('\n')) ?? [];
     shell.type('XY');
-    await shell.until(/localstream> help exit # half XYtyped$/);
+    await shell.until(/localstream :\d+> help exit # half XYtyped$/);
     shell.press('Enter');
     await shell.until(/Close everything and leave\./);
     await shell.clear();
@@ -37,7 +37,7 @@ describe('in a terminal', needs('tmux'), () => {
     const ran = await stranger.ended;
     assert.equal(ran.status, 0, ran.stderr);
     assert.ok(ran.stderr.includes(`must be ${digits}`), 'both screens show the same number');
-    await shell.until(/left \d+\n(?:.*\n)*localstream>/);
+    await shell.until(/left \d+\n(?:.*\n)*localstream :\d+>/);
 
     const other = start(['list_dir', `127.0.0.1:${port}:`], { home: client });
     await shell.until(/\[2\]/);
@@ -129,7 +129,7 @@ describe('in a terminal', needs('tmux'), () => {
       assert.equal(sender.lines.filter((line) => line.startsWith(words)).length, 1, sender.lines.join('\n'));
     }
     receiver.press('Enter');
-    await sender.until(/sent 1 file[\s\S]*a\.txt[\s\S]*localstream>$/);
+    await sender.until(/sent 1 file[\s\S]*a\.txt[\s\S]*localstream :\d+>$/);
     receiver.resize(100);
     await receiver.until(/received 1 file/);
     assert.equal(readFileSync(join(work, 'from-the-other-side.pdf.txt'), 'utf8'), 'hello\n');
@@ -137,6 +137,6 @@ describe('in a terminal', needs('tmux'), () => {
     receiver.type('exit');
     receiver.press('Enter');
     await receiver.until(/ended 0/);
-    await sender.until(/left \d+[\s\S]*localstream>$/);
+    await sender.until(/left \d+[\s\S]*localstream :\d+>$/);
   });
 });

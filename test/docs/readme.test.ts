@@ -33,6 +33,7 @@ function machine(name: string, port: number): Machine {
 function comparable(line: string, port: number): string {
   return line
     .replaceAll(String(port), '7353')
+    .replace(/ :\d+>/g, ' :7353>')
     .replace(/SHA256:[\w+/]{43}/g, 'SHA256:KEY')
     .replace(/\b(192\.168\.1\.\d+|127\.0\.0\.1)\b/g, 'ADDRESS')
     .replace(/\b\d{3} \d{3}\b/g, 'NUMBER')
@@ -45,15 +46,17 @@ function comparable(line: string, port: number): string {
 async function play(block: Block, one: Machine, port: number): Promise<void> {
   for (const line of block.lines) {
     if (line === '$ localstream') {
-      one.terminal = new Terminal([], { home: one.home, cwd: one.cwd, columns: 200, rows: 60 });
-      await one.terminal.until(/localstream>$/);
+      // As it is by default; of two shells on one machine the second takes the next port.
+      const env = { LOCALSTREAM_SHELL_LISTEN: undefined };
+      one.terminal = new Terminal([], { home: one.home, cwd: one.cwd, columns: 200, rows: 60, env });
+      await one.terminal.until(/localstream :\d+>$/);
       continue;
     }
     const { terminal } = one;
     assert.ok(terminal, 'a terminal is used before it is opened');
-    const typed = /^(localstream|nas)> (.*)$/.exec(line);
+    const typed = /^(localstream|nas) :7353> (.*)$/.exec(line);
     if (typed) {
-      await terminal.until(new RegExp(`${typed[1]}>$`));
+      await terminal.until(new RegExp(`${typed[1]} :\\d+>$`));
       terminal.type((typed[2] ?? '').replace('7353', String(port)).replace(/192\.168\.1\.\d+/, '127.0.0.1'));
       terminal.press('Enter');
       continue;
@@ -123,7 +126,7 @@ describe('the README', () => {
       assert.ok(block.note === 'nas' || block.note === 'desk', 'a terminal says whose it is');
       await play(block, block.note === 'nas' ? nas : desk, port);
     }
-    await desk.terminal?.until(/sent 1 file to nas(?:.*\n)*nas>$/);
+    await desk.terminal?.until(/sent 1 file to nas(?:.*\n)*nas :\d+>$/);
     assert.equal(readFileSync(join(desk.cwd, 'beach.jpg'), 'utf8'), 'sun\n');
     assert.equal(readFileSync(join(nas.cwd, 'incoming', 'report.pdf'), 'utf8'), 'hi\n');
     const numbers = [nas, desk].map((one) =>

@@ -1,10 +1,12 @@
 /** What the commands that open listeners share. */
 
+import { errorOf } from '../../errors.ts';
 import type { Auth, Listener, ListenOptions, ShareOptions } from '../../index.ts';
 import { AUTHS } from '../../server/visit.ts';
 import { announceListener, listeningEvent, listeningText } from '../announce.ts';
 import { flag, list, option } from '../command.ts';
 import type { Context } from '../context.ts';
+import { peerText } from '../peer-text.ts';
 import { parseShare } from '../share-argument.ts';
 import { oneOf } from '../values.ts';
 
@@ -50,6 +52,7 @@ export async function openListener(
   { port, host, max, shares, open, auth, hidden = false }: Listening,
 ): Promise<Listener> {
   const localstream = await context.workspace.localstream();
+  await makeRoom(context, port);
   const decide = context.asker.client;
   const options: ListenOptions = {
     port,
@@ -68,6 +71,21 @@ export async function openListener(
     listeningText(listener, localstream.fingerprint),
   );
   return listener;
+}
+
+/** What a person asks for takes the port of what the shell has opened by itself. Throws PORT_IN_USE while somebody is on it. */
+async function makeRoom({ workspace: { door } }: Context, port: number): Promise<void> {
+  if (door?.port !== port) return;
+  if (door.peers.length > 0) {
+    throw errorOf(
+      'PORT_IN_USE',
+      `port ${port} is open already, and ${door.peers.map(peerText).join(', ')} connected`,
+      {
+        hint: `del_connection ${port} closes it`,
+      },
+    );
+  }
+  await door.close();
 }
 
 /**
