@@ -16,8 +16,7 @@
 export type { UserName } from './auth/user-name.ts';
 export type { Grant, Right, User, UserStore } from './auth/user-store.ts';
 export type { ConnectOptions } from './client/link.ts';
-export type { RetryNotice } from './client/reconnect.ts';
-export type { Entry, Offer, PutOptions, ReceiveOptions, TransferOptions } from './client/session.ts';
+export type { Entry } from './client/session.ts';
 export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
 export type { SealMetadata } from './crypto/envelope-metadata.ts';
@@ -42,15 +41,18 @@ export {
 } from './errors.ts';
 export type { ListenOptions, OpenOptions } from './localstream.ts';
 export { Localstream, openLocalstream } from './localstream.ts';
-export type { ExistingPolicy } from './protocol/messages.ts';
+export type { ExistingPolicy, OfferedTotal } from './protocol/messages.ts';
 export { escapeText } from './protocol/text.ts';
 export type { ShareMode } from './server/access.ts';
 export type { CodeOptions, OpenCode } from './server/codes.ts';
+export type { InboxOptions } from './server/inbox.ts';
 export type { SendOptions } from './server/listener.ts';
 export { Listener } from './server/listener.ts';
 export type { Share, ShareOptions } from './server/shares.ts';
 export type { Auth } from './server/visit.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
+export type { Offer } from './session/offer.ts';
+export type { PutOptions, ReceiveOptions, RetryNotice, TransferOptions } from './session/options.ts';
 export type { TypedCode } from './session/pair.ts';
 export type {
   Direction,

@@ -1,6 +1,7 @@
 /** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
 
 import { createPublicKey } from 'node:crypto';
+import { resolve } from 'node:path';
 import type { UserStore } from './auth/user-store.ts';
 import type { ConnectOptions } from './client/link.ts';
 import { Session } from './client/session.ts';
@@ -49,6 +50,8 @@ export class Localstream implements AsyncDisposable {
   readonly name: string;
   readonly fingerprint: Fingerprint;
   readonly home: Home;
+  /** Folder of offers that are accepted without a place of their own: the setting `inbox.folder`, or `inbox` in the home. */
+  readonly inbox: string;
   readonly settings: Settings;
   readonly trust: TrustStore;
   readonly sessions: SessionStore;
@@ -72,6 +75,7 @@ export class Localstream implements AsyncDisposable {
     this.#host = parts;
     this.#warn = warn;
     this.home = home;
+    this.inbox = parts.inbox;
     this.name = parts.name;
     this.fingerprint = parts.identity.fingerprint;
     this.settings = parts.settings;
@@ -113,6 +117,14 @@ export class Localstream implements AsyncDisposable {
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
     return session;
+  }
+
+  /**
+   * A number for {@link PutOptions.group}: {@link Session.send} to several peers under one number reads and hashes the files
+   * once for those who are near each other.
+   */
+  newGroup(): number {
+    return this.#host.pool.newGroup();
   }
 
   /** Checks received files at or below a path against their receipts. Throws NOT_FOUND, CANCELLED. */
@@ -232,6 +244,7 @@ interface HostParts {
   readonly recorder: Recorder;
   readonly log: ErrorLog;
   readonly users: Users;
+  readonly inbox: string;
   /** Servers whose keys were taken unseen in this run. */
   readonly unseen: Set<Fingerprint>;
 }
@@ -273,6 +286,7 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
       recorder,
       log,
       users,
+      inbox: settings.inbox.folder === null ? home.inbox : resolve(settings.inbox.folder),
       unseen: new Set(),
     },
     home,

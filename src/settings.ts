@@ -68,6 +68,7 @@ const AUTH_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,47}(?:\.[A-Za-z_][A-Za-z0-9_$]{0,47
 const AUTH_COLUMNS =
   /^username=[A-Za-z_][A-Za-z0-9_$]{0,47},password=[A-Za-z_][A-Za-z0-9_$]{0,47}(?:,disabled=[A-Za-z_][A-Za-z0-9_$]{0,47})?$/;
 const FILE_RULE = text('the path of a file', /^[^\0\r\n]+$/);
+const FOLDER_RULE = text('the path of a folder', /^[^\0\r\n]+$/);
 
 function row<T>(rule: Rule<T>, about: string): Row<T> {
   return { ...rule, about };
@@ -91,6 +92,14 @@ const ROWS = {
   existing: row(
     choice('fail', 'overwrite', 'skip', 'rename', 'update'),
     'what happens to a target that exists',
+  ),
+  'inbox.folder': row(
+    orNull(FOLDER_RULE, 'the folder inbox in the home'),
+    'where offers go that are accepted without a place of their own',
+  ),
+  'inbox.accept': row(
+    choice('ask', 'trusted'),
+    'whether a person is asked about every offer to a listener, or those of trusted peers are accepted',
   ),
   freeSpaceReserve: row(whole('bytes', 0, MOST_BYTES), 'free space that a transfer leaves on the disk'),
   receiptFiles: row(whole('count', 1, 1_000_000), 'files that a receipt lists one by one, failures first'),

@@ -1,6 +1,6 @@
 /** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
 import type { LocalstreamError } from '../errors.ts';
-import type { Listener, Session, TransferInfo } from '../index.ts';
+import type { Listener, Session } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { ListeningEvent } from './events.ts';
 import type { Output } from './output.ts';
@@ -12,19 +12,9 @@ import { plural } from './units.ts';
 /** Transfers that a command here has asked for, and whose end it tells itself. */
 const own = new Set<string>();
 
-/** Sends as {@link Listener.sendToAll} does; the ends are left to the caller to tell. */
-export function sendUnannounced(
-  listener: Listener,
-  ...[peerIds, paths, options]: Parameters<Listener['sendToAll']>
-): ReturnType<Listener['sendToAll']> {
-  const note = ({ transferId }: TransferInfo) => own.add(transferId);
-  listener.on('transfer', note);
-  try {
-    // The transfers have their ids, and the events were emitted, when this returns its promise.
-    return listener.sendToAll(peerIds, paths, options);
-  } finally {
-    listener.off('transfer', note);
-  }
+/** For the option `onTransfer` of a command that tells the ends of its transfers itself. */
+export function tellsItself(transferId: string): void {
+  own.add(transferId);
 }
 
 /** A session that ended as sessions do: one side said goodbye. */

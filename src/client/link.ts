@@ -26,6 +26,8 @@ export interface SessionHost {
   readonly pool: WorkerPool;
   readonly limiter: Limiter | undefined;
   readonly recorder: Recorder;
+  /** Folder of offers that are accepted without a place of their own. */
+  readonly inbox: string;
   /** Servers whose keys were pinned unseen in this run. */
   readonly unseen: Set<Fingerprint>;
 }

@@ -1,21 +1,12 @@
 /** Tries again after a connection broke: soon at first, then less and less often, for as long as is wanted. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorOf, exitOf, type LocalstreamError } from '../errors.ts';
+import type { RetryNotice } from '../session/options.ts';
 import { typed } from '../session/transfers.ts';
 
 /** Waits in milliseconds: the first, and the longest. Each is half as long again at random, so that many don't come at once. */
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
-
-/** A try that is about to be made. */
-export interface RetryNotice {
-  /** From 1. */
-  readonly attempt: number;
-  /** When it will be made. */
-  readonly at: Date;
-  /** Why the last one failed; what broke the connection, before the first. */
-  readonly error: LocalstreamError;
-}
 
 /**
  * Calls `open` until it succeeds. Gives up when `forMilliseconds` are over, or at an error that waiting does not mend.

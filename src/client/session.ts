@@ -1,61 +1,22 @@
 /** The client's side of a session: list, get, put, and take what the server offers. */
 import { EventEmitter } from 'node:events';
-import { homedir } from 'node:os';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
-import type { Connection, IncomingOffer } from '../session/connection.ts';
+import type { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
+import type { IncomingOffer } from '../session/incoming-offers.ts';
+import { insideOf, isSameOffer, type Offer, receivedPlace } from '../session/offer.ts';
+import type { PutOptions, ReceiveOptions, RetryNotice, TransferOptions } from '../session/options.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
+import { offeredRoots } from '../transfer/offered.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import { namedRoots, STREAM_PATH } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import { localPlace } from '../transfer/target-place.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
-import { type RetryNotice, retry } from './reconnect.ts';
-
-export interface TransferOptions {
-  readonly signal?: AbortSignal;
-  /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
-  readonly discard?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
-  /** TCP connections that carry the bytes; by default one, four where the round trip takes over 10 ms. */
-  readonly lanes?: number;
-  /** File bytes in a frame, 1024 to 4194304; the setting `chunk` by default. */
-  readonly chunk?: number;
-  /** Bytes a second at the most. */
-  readonly limit?: number;
-  /** What becomes of a target that exists and differs; the setting `existing` by default. */
-  readonly existing?: ExistingPolicy;
-  /** Lines of a `.gitignore` file: what they match is left out; later ones win, `!` takes back. */
-  readonly exclude?: readonly string[];
-  /** Only these, as the outcomes of an earlier transfer name them. */
-  readonly only?: readonly string[];
-  /** The receiver brings everything to the disk before it counts as committed. */
-  readonly durable?: boolean;
-  /** Nothing is written: the outcomes say what would be done. */
-  readonly dryRun?: boolean;
-  /** A target of the same size and time counts as the same, unread. */
-  readonly trustMtime?: boolean;
-  /** What was written is read again before it gets its name. */
-  readonly verify?: boolean;
-  /** How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. */
-  readonly retryFor?: number;
-  /** The connection was lost: told before each try. */
-  readonly onRetry?: (next: RetryNotice) => void;
-}
-export interface PutOptions extends TransferOptions {
-  /** `.gitignore` files in what is sent count too. */
-  readonly gitignore?: boolean;
-  /** Links are sent as what they point at. */
-  readonly follow?: boolean;
-}
-export interface ReceiveOptions extends TransferOptions {
-  /** Nobody was asked about the names: hidden files are not written into the user's home folder. */
-  readonly unattended?: boolean;
-}
+import { retry } from './reconnect.ts';
 
 /** A file or folder of the server. */
 export interface Entry {
@@ -72,19 +33,6 @@ export interface Entry {
   readonly target?: string;
 }
 
-/** Something that the server wants to send. */
-export interface Offer {
-  readonly id: string;
-  readonly from: PeerInfo;
-  /** Names are unescaped. */
-  readonly roots: readonly OfferedRoot[];
-  /** Aborted when it is withdrawn. */
-  readonly signal: AbortSignal;
-  /** Receives it into a folder, or under a name: see {@link Session.get}. */
-  accept(target: string, options?: ReceiveOptions): Promise<Receipt>;
-  reject(): Promise<void>;
-}
-
 interface SessionEvents {
   offer: [Offer];
 }
@@ -98,10 +46,14 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly closed: Promise<LocalstreamError | undefined>;
   readonly #link: Link;
   readonly #settings: Settings;
+  readonly #inbox: string;
   readonly #continuations = new Continuations();
   readonly #offers = new Map<string, Offer>();
   /** Offers that were accepted and broke off: the server offers them again by their number. */
-  readonly #broken = new Map<string, (offer: IncomingOffer) => void>();
+  readonly #broken = new Map<
+    string,
+    { readonly roots: readonly OfferedRoot[]; readonly goOn: (offer: IncomingOffer) => void }
+  >();
   readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
   readonly #end = new AbortController();
   #reconnecting: Promise<void> | undefined;
@@ -110,10 +62,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Why the present connection broke, while another one may take its place. */
   #lost: LocalstreamError | undefined;
 
-  private constructor(link: Link, settings: Settings) {
+  private constructor(link: Link, { settings, inbox }: SessionHost) {
     super();
     this.#link = link;
     this.#settings = settings;
+    this.#inbox = inbox;
     this.closed = this.#over.promise;
     this.#watch();
   }
@@ -127,7 +80,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const early: IncomingOffer[] = [];
     let take = (offer: IncomingOffer): void => void early.push(offer);
     const link = await Link.open(host, options, { offer: (offer) => take(offer) });
-    const session = new Session(link, host.settings);
+    const session = new Session(link, host);
     take = (offer) => session.#takeOffer(offer);
     early.forEach(take);
     return session;
@@ -208,6 +161,23 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     );
   }
 
+  /**
+   * Offers files and folders to the server, for its inbox, and sends them once they are accepted: by a person there, or by
+   * a rule. Of the options only those apply that say how files are sent, since the receiver decides about what it has. A
+   * connection that breaks is made again and the transfer goes on where it stood, without being asked about again.
+   *
+   * @throws NOT_FOUND, NOT_ALLOWED where nobody can be asked, REJECTED, TIMEOUT, CANCELLED, LOST, …
+   */
+  async send(local: readonly string[], options: PutOptions = {}): Promise<Receipt> {
+    const { follow, group } = options;
+    const rules = filterRules(options);
+    const { specs, ...offered } = offeredRoots(local, { rules, follow: follow ?? false });
+    const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
+    return await this.#lasting(once, (connection, request) =>
+      connection.offer(specs, offered, { ...request, rules, follow, group }),
+    );
+  }
+
   /** The oldest offer that waits, or the next that comes. Throws CANCELLED, or why the session is over. */
   async nextOffer(options: { readonly signal?: AbortSignal } = {}): Promise<Offer> {
     const [waiting] = this.offers;
@@ -265,6 +235,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     try {
       for (;;) {
         const { connection } = this.#link;
+        options.onTransfer?.(id);
         try {
           const receipt = await run(connection, { ...this.#request(options, first), id, continues });
           this.#continuations.forget(id);
@@ -325,36 +296,43 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   }
 
   #takeOffer(incoming: IncomingOffer): void {
-    const goesOn = incoming.continues === undefined ? undefined : this.#broken.get(incoming.continues);
-    if (goesOn) {
-      goesOn(incoming);
+    const broken = incoming.continues === undefined ? undefined : this.#broken.get(incoming.continues);
+    if (broken && isSameOffer(broken.roots, incoming.roots)) {
+      broken.goOn(incoming);
       return;
     }
+    const { id, roots, total, signal } = incoming;
     const offer: Offer = {
-      id: incoming.id,
+      id,
       from: this.peer,
-      roots: incoming.roots,
-      signal: incoming.signal,
+      roots,
+      total,
+      folder: this.#inbox,
+      signal,
       accept: async (target, options = {}) => {
+        const into = target ?? insideOf(this.#inbox);
+        const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
         // What is wrong with the target shows while the offer still stands.
-        this.#place(target, incoming.roots, options, {});
-        this.#offers.delete(incoming.id);
-        return await this.#acceptLasting(incoming, target, options);
+        this.#place(into, roots, how, {});
+        this.#offers.delete(id);
+        return await this.#acceptLasting(incoming, into, how);
       },
       reject: async () => {
-        this.#offers.delete(incoming.id);
+        this.#offers.delete(id);
         incoming.refuse('REJECTED');
       },
     };
-    this.#offers.set(incoming.id, offer);
-    incoming.signal.addEventListener('abort', () => this.#offers.delete(incoming.id), { once: true });
+    this.#offers.set(id, offer);
+    signal.addEventListener('abort', () => this.#offers.delete(id), { once: true });
     this.emit('offer', offer);
   }
 
   async #acceptLasting(first: IncomingOffer, target: string, options: ReceiveOptions): Promise<Receipt> {
     let current = first;
-    return await this.#lasting(options, async (_connection, request) => {
+    const { onTransfer, ...rest } = options;
+    return await this.#lasting(rest, async (_connection, request) => {
       if (request.continues !== undefined) current = await this.#offeredAgain(current, options);
+      onTransfer?.(current.id);
       const place = this.#place(target, current.roots, options, {
         id: current.id,
         continues: current.continues,
@@ -371,7 +349,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       () => reject(errorOf('TIMEOUT', 'the server does not go on with its offer')),
       patience,
     );
-    this.#broken.set(broken.id, resolve);
+    this.#broken.set(broken.id, { roots: broken.roots, goOn: resolve });
     try {
       return await promise;
     } finally {
@@ -387,17 +365,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     request: Pick<TransferRequest, 'id' | 'continues'>,
   ): TargetPlace {
     const { id, continues } = request;
-    return localPlace(target, roots, {
-      durable: options.durable ?? false,
-      reserve: this.#settings.freeSpaceReserve,
-      protectedFolder: options.unattended ? homedir() : undefined,
-      blind: false,
-      dryRun: options.dryRun ?? false,
-      trustMtime: options.trustMtime ?? false,
-      verify: options.verify ?? false,
-      rules: filterRules({ ...options, gitignore: false }),
-      renamed: id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint),
-    });
+    const renamed = id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint);
+    return receivedPlace(target, roots, options, renamed, this.#settings);
   }
 
   #existing(options: TransferOptions): ExistingPolicy {

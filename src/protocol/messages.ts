@@ -41,6 +41,7 @@ const roots = v.pipe(
   v.minLength(1),
   v.maxLength(MAX_PATHS),
 );
+const total = v.object({ files: size, bytes: size, more: v.boolean() });
 const n = whole(0, Number.MAX_SAFE_INTEGER);
 const request = whole(0, 0xffff_ffff);
 
@@ -145,7 +146,17 @@ const SESSION_MESSAGE = v.variant('type', [
     trustMtime: v.optional(v.boolean()),
     verify: v.optional(v.boolean()),
   }),
-  v.object({ n, type: v.literal('offer'), transfer, roots, lanes, chunk, continues: v.optional(transfer) }),
+  v.object({
+    n,
+    type: v.literal('offer'),
+    transfer,
+    roots,
+    lanes,
+    wanted: v.optional(wanted),
+    chunk,
+    total: v.optional(total),
+    continues: v.optional(transfer),
+  }),
   v.object({ n, type: v.literal('accept'), transfer, lanes: v.optional(lanes) }),
   v.object({ n, type: v.literal('refuse'), transfer, flag, detail }),
   v.object({ n, type: v.literal('lanes'), transfer, lanes: wanted }),
@@ -168,6 +179,8 @@ export const SESSION_TYPES: readonly string[] = SESSION_MESSAGE.options.map(
 export type SessionMessage = v.InferOutput<typeof SESSION_MESSAGE>;
 export type ListedEntry = v.InferOutput<typeof ENTRY>;
 export type OfferedRoot = v.InferOutput<typeof roots>[number];
+/** What is in an offer, as its sender counts: at least so much where there is `more`. */
+export type OfferedTotal = Readonly<v.InferOutput<typeof total>>;
 export type ExistingPolicy = v.InferOutput<typeof existing>;
 export type MessageOf<Type extends SessionMessage['type']> = Extract<SessionMessage, { type: Type }>;
 

@@ -78,3 +78,22 @@ export function shownMode(
   if (!mayDo(visitor, share, 'put')) return 'ro';
   return mayDo(visitor, share, 'list') || mayDo(visitor, share, 'get') ? 'rw' : 'wo';
 }
+
+/** What becomes of offers to a listener: a person is asked about each, or those of trusted peers are accepted. */
+export const OFFER_RULES = ['ask', 'trusted'] as const;
+/** See {@link OFFER_RULES}. */
+export type OfferRule = (typeof OFFER_RULES)[number];
+
+/**
+ * What becomes of something that a peer offers to a listener. That is no right on a share and nobody is granted it: a person
+ * says yes each time, unless the rule says it for peers whose key is trusted. Who has to log in first is nobody before.
+ */
+export function offerAnswer(
+  rule: OfferRule,
+  peer: { readonly isKnown: boolean; readonly isTrusted: boolean },
+  hasPerson: boolean,
+): 'accept' | 'ask' | 'refuse' {
+  if (!peer.isKnown) return 'refuse';
+  if (rule === 'trusted' && peer.isTrusted) return 'accept';
+  return hasPerson ? 'ask' : 'refuse';
+}

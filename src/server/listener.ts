@@ -1,5 +1,6 @@
 /** One port being served: who comes in, who may stay, and what they are served. */
 import { EventEmitter } from 'node:events';
+import { resolve } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { LANE_EXPORTER_LABEL, laneExporter, laneProof, sameBytes } from '../crypto/exchange.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
@@ -14,18 +15,21 @@ import type { PairRequest } from '../protocol/messages.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
+import type { Offer } from '../session/offer.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import { cancelled, newTransferId, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { ErrorLog } from '../store/error-log.ts';
 import type { TrustStore } from '../store/trust-store.ts';
+import { Folder } from '../transfer/folder.ts';
+import { offeredRoots } from '../transfer/offered.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
-import { namedRoots } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
 import { type Claim, type CodeOptions, Codes, type OpenCode } from './codes.ts';
 import { Entrance } from './entrance.ts';
+import { Inbox, type InboxOptions } from './inbox.ts';
 import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
@@ -43,6 +47,8 @@ export interface ListenerHost {
   readonly recorder: Recorder;
   readonly log: ErrorLog;
   readonly users: Users;
+  /** Folder of offers that are accepted without a place of their own. */
+  readonly inbox: string;
 }
 
 export interface ListenOptions {
@@ -64,6 +70,11 @@ export interface ListenOptions {
   readonly decide?: Decide;
   /** Opens pairing codes: see {@link Listener.codes}. Then only those come in who know one, trusted or not. */
   readonly codes?: CodeOptions;
+  /**
+   * What becomes of what peers offer: see {@link Session.send}. Those that no rule accepts are told by the event `offer`,
+   * and refused where nobody listens to it. A listener with codes takes no offers.
+   */
+  readonly inbox?: InboxOptions;
 }
 
 export interface SendOptions {
@@ -84,6 +95,8 @@ export interface SendOptions {
   readonly limit?: number;
   /** @internal See {@link Listener.sendToAll}. */
   readonly group?: number;
+  /** Told the number of the transfer as it begins, and of each that goes on with it after a lost connection. */
+  readonly onTransfer?: (transferId: string) => void;
   /** How long a peer whose connection broke is waited for, in milliseconds; the setting `retryFor` by default. */
   readonly retryFor?: number;
 }
@@ -107,6 +120,10 @@ interface ListenerEvents {
   transfer: [TransferInfo];
   receipt: [Receipt];
   failed: [{ readonly transfer: TransferInfo; readonly error: LocalstreamError }];
+  /** A peer wants to send something, and is to be answered. */
+  offer: [Offer];
+  /** An offer is accepted by the rule of the inbox. */
+  accepted: [Offer];
   /** Why users can't log in for now; nothing once they can again. */
   users: [LocalstreamError | undefined];
 }
@@ -126,6 +143,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   readonly #entrance: Entrance;
   readonly #places: Places;
   readonly #codes: Codes | undefined;
+  readonly #inbox: Inbox | undefined;
   readonly #connections = new Map<string, Connection>();
   /** Those whose user is not known yet. */
   readonly #waiting = new Set<Connection>();
@@ -154,6 +172,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     this.maxConnections = options.maxConnections ?? host.settings.maxConnections;
     this.#places = new Places(this.maxConnections);
     this.#codes = codes;
+    this.#inbox = codes === undefined ? this.#openInbox(options.inbox ?? {}) : undefined;
     this.host = entrance.host;
     this.port = entrance.port;
     if (this.auth === 'password') {
@@ -167,6 +186,9 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     if (options.open && options.auth !== undefined && options.auth !== 'none')
       throw errorOf('USAGE', `a listener can't be open to everybody and ask for ${options.auth}`);
     const shares = new Shares(options.shares ?? []);
+    const { folder, accept = host.settings.inbox.accept } = options.inbox ?? {};
+    // Where nobody is asked, what is wrong with it has to show now.
+    if (folder !== undefined || accept === 'trusted') Folder.open(folder ?? host.inbox).close();
     const codes = options.codes && new Codes(options.codes);
     const { identity, settings, log } = host;
     const listening = Promise.withResolvers<Listener>();
@@ -194,6 +216,11 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     peers = () => listener.peers;
     listening.resolve(listener);
     return listener;
+  }
+
+  /** Where offers go that are accepted without a place of their own, and by which rule; undefined where there are codes. */
+  get inbox(): Required<InboxOptions> | undefined {
+    return this.#inbox && { folder: this.#inbox.folder, accept: this.#inbox.accept };
   }
 
   get shares(): readonly Share[] {
@@ -229,19 +256,20 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   async send(peerId: string, paths: readonly string[], options: SendOptions = {}): Promise<Receipt> {
     const connection = this.#connections.get(peerId);
     if (!connection) throw errorOf('NOT_CONNECTED', 'that peer is not connected');
-    const { roots, specs } = namedRoots(paths);
     const { settings } = this.#host;
+    const rules = filterRules(options);
+    const { specs, ...offered } = offeredRoots(paths, { rules, follow: options.follow ?? false });
     const chunk = Math.max(MIN_CHUNK, options.chunk ?? settings.chunk);
     const distant = (connection.roundTrip ?? 0) > LONG_ROUND_TRIP;
     const lanes = options.lanes ?? settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
     const { limit, signal, onProgress, retryFor = settings.retryFor } = options;
-    const rules = filterRules(options);
     let current = connection;
     let continues: string | undefined;
     for (;;) {
       const id = newTransferId();
+      options.onTransfer?.(id);
       try {
-        return await current.offer(specs, roots, {
+        return await current.offer(specs, offered, {
           id,
           continues,
           chunk,
@@ -325,6 +353,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   async #close(): Promise<void> {
     this.#entrance.stop();
     this.#codes?.close();
+    this.#inbox?.close();
     // Somebody may think about these for minutes.
     for (const channel of this.#meeting) turnAway(channel, errorOf('SHUTTING_DOWN'));
     const connections = [...this.#connections.values(), ...this.#waiting];
@@ -393,6 +422,22 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     return await this.#codes.claim(stranger, this.#host.identity.fingerprint, request);
   }
 
+  #openInbox({ folder, accept }: InboxOptions): Inbox {
+    const { inbox, settings, trust, log } = this.#host;
+    return new Inbox({
+      folder: folder === undefined ? inbox : resolve(folder),
+      accept: accept ?? settings.inbox.accept,
+      settings,
+      trust,
+      continuations: this.#continuations,
+      hasPerson: () => this.listenerCount('offer') > 0,
+      ask: (offer) => this.emit('offer', offer),
+      accepted: (offer) => this.emit('accepted', offer),
+      failed: (error, { address, fingerprint: peer }) =>
+        log.write({ error, address, peer, doing: `an offer on port ${this.port}` }),
+    });
+  }
+
   #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
     const { identity, settings, pool, limiter } = this.#host;
     const { channel, keys, key } = stranger;
@@ -431,6 +476,10 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         ...(this.auth === 'password' && {
           login: (name, password) => this.#login(connection, visit, { name, password }, giveBack),
         }),
+        offer: (offer) => {
+          if (this.#inbox) this.#inbox.take(offer, connection.peer, visit.isKnown);
+          else offer.refuse('NOT_ALLOWED', 'nothing can be offered where a code is waited for');
+        },
         supersede: (transfer) => this.#supersede(transfer, peer.fingerprint),
       },
     });
@@ -505,6 +554,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     void connection.ended.then((reason) => {
       this.#connections.delete(peer.id);
+      this.#inbox?.left(peer.id);
       if (reason.code === 'LOST' && (!peer.trusted || this.#codes)) this.#approvals.keep(peer.fingerprint);
       giveBack();
       this.emit('left', peer, reason);

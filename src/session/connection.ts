@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import type { SessionKeys } from '../crypto/exchange.ts';
 import type { Identity } from '../crypto/identity.ts';
-import { errorOf, type FlagName, type LocalstreamError } from '../errors.ts';
+import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
 import { type Limiter, pacedChunk } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
@@ -18,17 +18,19 @@ import {
   type ListedEntry,
   type MessageOf,
   type OfferedRoot,
+  type OfferedTotal,
   type Outgoing,
   type SessionMessage,
 } from '../protocol/messages.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
+import { type IncomingOffer, IncomingOffers } from './incoming-offers.ts';
 import { Listings } from './listings.ts';
 import { LoginExchange, type LoginHandler } from './logins.ts';
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
 import type { TransferEnd } from './transfer.ts';
-import { MAX_TRANSFERS, newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
+import { newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
 
 /** What is asked of whoever owns the session. All may throw typed errors, which the peer is told by their code. */
 export interface ConnectionHandlers {
@@ -76,22 +78,6 @@ interface ConnectionEvents {
 /** How the peer is to write what it is sent. */
 export type PutHow = Pick<MessageOf<'put'>, 'existing' | 'durable' | 'dryRun' | 'trustMtime' | 'verify'>;
 
-/** Something that the peer wants to send. */
-export interface IncomingOffer {
-  readonly id: string;
-  readonly roots: readonly OfferedRoot[];
-  /** The transfer that broke off and goes on by this one. */
-  readonly continues: string | undefined;
-  /** Aborted when the peer withdraws it or the session ends. */
-  readonly signal: AbortSignal;
-  accept(
-    place: TargetPlace,
-    existing: ExistingPolicy,
-    request: Omit<TransferRequest, 'chunk'>,
-  ): Promise<Receipt>;
-  refuse(flag: FlagName): void;
-}
-
 export class Connection extends EventEmitter<ConnectionEvents> {
   /** The other end; its user once somebody has logged in. */
   peer: PeerInfo;
@@ -101,8 +87,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   roundTrip: number | undefined;
   readonly #options: ConnectionOptions;
   readonly #transfers: Transfers;
-  /** Offers of the peer that are not answered. */
-  readonly #offered = new Map<string, AbortController>();
+  readonly #offers: IncomingOffers;
   readonly #listings: Listings;
   readonly #logins: LoginExchange;
   #ping: { readonly timer: NodeJS.Timeout; number: number; sentAt: number } | undefined;
@@ -121,6 +106,12 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       begun: (transfer) => this.emit('transfer', transfer),
       settled: (transfer, outcomes) => this.emit('settled', transfer, outcomes),
       over: (transfer, result) => this.emit('over', transfer, result),
+    });
+    this.#offers = new IncomingOffers({
+      transfers: this.#transfers,
+      isDialler: options.openLane !== undefined,
+      send: (message) => this.#send(message),
+      take: handlers.offer && ((offer) => this.#handOver(offer)),
     });
     this.#listings = new Listings((message) => this.#send(message), handlers.list);
     this.#logins = new LoginExchange((message) => this.#send(message), handlers.login);
@@ -196,34 +187,32 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
-    transfer.startSource(specs, request);
-    await this.#transfers.openLanes(transfer, answer.lanes ?? []);
-    return await this.#transfers.follow(transfer, request);
+    return await this.#sendTo(transfer, specs, answer.lanes ?? [], request);
   }
 
-  /** Offers something to the peer and sends it once it is accepted. The listener's side. */
+  /** Offers something to the peer and sends it once it is accepted. */
   async offer(
     specs: readonly SourceSpec[],
-    roots: readonly OfferedRoot[],
+    { roots, total }: { readonly roots: readonly OfferedRoot[]; readonly total: OfferedTotal | undefined },
     request: TransferRequest,
   ): Promise<Receipt> {
     const { id = newTransferId(), lanes, limit, continues, signal } = request;
     const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
-    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    const ask = { type: 'offer' as const, transfer: id, roots: [...roots], total, chunk, continues };
+    const begin = () => this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    if (this.#options.openLane) {
+      const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };
+      const answer = await this.#transfers.ask(id, wanted, signal);
+      if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
+      return await this.#sendTo(begin(), specs, answer.lanes ?? [], request);
+    }
+    const transfer = begin();
     const granted = this.#transfers.grant(id, lanes);
     const followed = this.#transfers.follow(transfer, request);
     // It is looked at below, whatever happens in between.
     followed.catch(() => {});
     try {
-      const ask: Outgoing = {
-        type: 'offer',
-        transfer: id,
-        roots: [...roots],
-        lanes: granted,
-        chunk,
-        continues,
-      };
-      const answer = await this.#transfers.ask(id, ask, signal);
+      const answer = await this.#transfers.ask(id, { ...ask, lanes: granted }, signal);
       if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
       transfer.startSource(specs, request);
     } catch (error) {
@@ -245,6 +234,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       this.#options.channel.fail(reason);
     }
     await Promise.allSettled(transfers.map((transfer) => transfer.receipt));
+  }
+
+  async #sendTo(
+    transfer: TransferEnd,
+    specs: readonly SourceSpec[],
+    lanes: readonly number[],
+    request: TransferRequest,
+  ): Promise<Receipt> {
+    transfer.startSource(specs, request);
+    await this.#transfers.openLanes(transfer, lanes);
+    return await this.#transfers.follow(transfer, request);
   }
 
   #send(message: Outgoing): void {
@@ -325,7 +325,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#serve(message, () => this.#servePut(message));
         return;
       case 'offer':
-        if (!this.#transfers.answer(message)) this.#takeOffer(message);
+        if (!this.#transfers.answer(message)) this.#offers.take(message);
         return;
       case 'accept':
         // Nobody waits for it when it was cancelled here while it was on its way.
@@ -341,7 +341,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#transfers.granted(message);
         return;
       case 'cancel':
-        this.#withdraw(message.transfer);
+        this.#offers.withdraw(message.transfer);
         this.#transfers.cancelled(message);
         return;
       case 'receipt':
@@ -405,58 +405,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#send({ type: 'accept', transfer: id, lanes: this.#transfers.grant(id, lanes) });
   }
 
-  #takeOffer(message: MessageOf<'offer'>): void {
-    const { offer } = this.#options.handlers;
-    const { transfer: id, roots, continues } = message;
-    if (!offer || !this.#options.openLane || this.#offered.size >= MAX_TRANSFERS) {
-      this.#send({ type: 'refuse', transfer: id, flag: flagNumber('NOT_SUPPORTED') });
-      return;
-    }
-    if (this.#offered.has(id)) throw errorOf('BAD_MESSAGE', 'an offer came twice');
-    const withdrawn = new AbortController();
-    this.#offered.set(id, withdrawn);
-    offer({
-      id,
-      roots,
-      continues,
-      signal: withdrawn.signal,
-      accept: (place, existing, request) => this.#acceptOffer(message, place, existing, request),
-      refuse: (flag) => {
-        if (this.#offered.delete(id))
-          this.#sendQuietly({ type: 'refuse', transfer: id, flag: flagNumber(flag) });
-      },
-    });
-  }
-
-  async #acceptOffer(
-    message: MessageOf<'offer'>,
-    place: TargetPlace,
-    existing: ExistingPolicy,
-    request: Omit<TransferRequest, 'chunk'>,
-  ): Promise<Receipt> {
-    const { transfer: id, lanes, chunk } = message;
-    if (!this.#offered.delete(id)) throw errorOf('CLOSED', 'the offer was withdrawn');
-    const transfer = this.#transfers.begin({
-      id,
-      direction: 'receive',
-      chunk,
-      lanes: Math.max(1, lanes.length),
-    });
-    await this.#receive(transfer, () => place, existing, lanes);
-    return await this.#transfers.follow(transfer, request);
-  }
-
-  #withdraw(id: string): void {
-    const offer = this.#offered.get(id);
-    this.#offered.delete(id);
-    offer?.abort(errorOf('CLOSED', 'the offer was withdrawn'));
+  /** What an offer goes on with has to end first. */
+  #handOver(offer: IncomingOffer): void {
+    const { supersede, offer: take } = this.#options.handlers;
+    if (offer.continues === undefined || !supersede) take?.(offer);
+    else void supersede(offer.continues).then(() => take?.(offer));
   }
 
   #end(reason: LocalstreamError): void {
     this.#over = true;
     clearInterval(this.#ping?.timer);
-    for (const offer of this.#offered.values()) offer.abort(reason);
-    this.#offered.clear();
+    this.#offers.end(reason);
     this.#listings.end(reason);
     this.#logins.end(reason);
     this.#transfers.end(reason);

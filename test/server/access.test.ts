@@ -8,6 +8,8 @@ import {
   isDropBox,
   mayDo,
   maySee,
+  OFFER_RULES,
+  offerAnswer,
   type ShareMode,
   type Verb,
   type Visitor,
@@ -115,5 +117,38 @@ describe('the matrix', () => {
     assert.equal(isDropBox(rights('write', 'read'), share), true);
     assert.equal(isDropBox(rights('write', 'read', 'list'), share), false);
     assert.equal(isDropBox(rights('read', 'list'), share), false);
+  });
+});
+
+describe('an offer', () => {
+  it('is asked about, and accepted by the rule for who is trusted: every case', () => {
+    const told: string[] = [];
+    for (const rule of OFFER_RULES)
+      for (const isKnown of [true, false])
+        for (const isTrusted of [true, false])
+          for (const hasPerson of [true, false]) {
+            const answer = offerAnswer(rule, { isKnown, isTrusted }, hasPerson);
+            told.push(
+              `${rule} ${isKnown ? 'known' : 'unknown'} ${isTrusted ? 'trusted' : 'stranger'} ${hasPerson ? 'person' : 'nobody'}: ${answer}`,
+            );
+          }
+    assert.deepEqual(told, [
+      'ask known trusted person: ask',
+      'ask known trusted nobody: refuse',
+      'ask known stranger person: ask',
+      'ask known stranger nobody: refuse',
+      'ask unknown trusted person: refuse',
+      'ask unknown trusted nobody: refuse',
+      'ask unknown stranger person: refuse',
+      'ask unknown stranger nobody: refuse',
+      'trusted known trusted person: accept',
+      'trusted known trusted nobody: accept',
+      'trusted known stranger person: ask',
+      'trusted known stranger nobody: refuse',
+      'trusted unknown trusted person: refuse',
+      'trusted unknown trusted nobody: refuse',
+      'trusted unknown stranger person: refuse',
+      'trusted unknown stranger nobody: refuse',
+    ]);
   });
 });

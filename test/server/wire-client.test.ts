@@ -297,7 +297,7 @@ suite('a server that lies', () => {
       });
     for (let count = 0; count < 33; count += 1) offer(count);
     const refusal = await control.after();
-    assert.deepEqual([refusal?.type, refusal?.['flag']], ['refuse', 427]);
+    assert.deepEqual([refusal?.type, refusal?.['flag']], ['refuse', 422]);
     assert.equal(session.offers.length, 32);
     await session.offers[0]?.reject();
     assert.equal((await control.after())?.['flag'], 404);

@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { digestOf } from '../../src/crypto/digest.ts';
+import type { Offer } from '../../src/index.ts';
 import { MAX_MESSAGE, MAX_STRANGER_MESSAGE } from '../../src/protocol/control-codec.ts';
 import { FRAME } from '../../src/protocol/frame.ts';
 import { encodeResult, OUTCOME } from '../../src/protocol/manifest.ts';
 import { identities } from '../crypto/fixed.ts';
-import { dialControl, dialSession, type Loose, type RawControl } from './wire-dialler.ts';
+import { dialControl, dialSession, type Loose, type RawControl, transferId } from './wire-dialler.ts';
 import { getting, putting, wordOf, works } from './wire-frames.ts';
 import { until } from './wire-machines.ts';
 import { listening, MESSAGES, rest, root } from './wire-messages.ts';
@@ -185,13 +186,35 @@ suite('messages about nobody’s transfers', () => {
     assert.equal((await other.control.after())?.type, 'offer');
   });
 
-  test('an offer to a listener is refused', async (t) => {
+  test('an offer to a listener is refused where nobody is asked', async (t) => {
     const served = await listening(t);
     const session = await dialSession(served.listener.port);
     session.control.send(MESSAGES['offer'] ?? {});
     const answer = await session.control.after();
-    assert.deepEqual([answer?.type, answer?.['flag']], ['refuse', 427]);
+    assert.deepEqual([answer?.type, answer?.['flag']], ['refuse', 405]);
     await works(session);
+  });
+
+  test('an offer to a listener that comes twice, one after its withdrawal, and one too many', async (t) => {
+    const served = await listening(t);
+    const asked: Offer[] = [];
+    served.listener.on('offer', (offer) => asked.push(offer));
+    const session = await dialSession(served.listener.port);
+    const offer = (number: number) => ({ ...MESSAGES['offer'], transfer: transferId(number), lanes: [] });
+    for (let number = 1; number <= 5; number += 1) session.control.send(offer(number));
+    const many = await wordOf(session, transferId(5));
+    assert.deepEqual([many?.type, many?.['flag']], ['refuse', 422]);
+    assert.equal(asked.length, 4);
+    session.control.send({ type: 'cancel', transfer: transferId(1), flag: 425 });
+    await until(() => asked[0]?.signal.aborted === true);
+    await assert.rejects(asked[0]?.accept() ?? Promise.resolve(), { code: 'CLOSED' });
+    await asked[1]?.reject();
+    assert.equal((await wordOf(session, transferId(2)))?.['flag'], 404);
+    session.control.send(offer(6));
+    await until(() => asked.length === 5);
+    session.control.send(offer(6));
+    assert.equal((await rest(session.control)).flag, 400);
+    await until(() => asked.every(({ signal }, index) => signal.aborted || index === 1));
   });
 
   test('a transfer asked for twice is refused the second time, and the first one goes on', async (t) => {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { errorOf, type LocalstreamError } from '../../errors.ts';
 import type { Listener, PeerInfo } from '../../index.ts';
 import { fsPath } from '../../transfer/name.ts';
-import { sendUnannounced } from '../announce.ts';
+import { tellsItself } from '../announce.ts';
 import { defineCommand, flag, option, required, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
@@ -135,11 +135,10 @@ async function sendTo(
 ): Promise<void> {
   const failures: LocalstreamError[] = [];
   using progress = context.progress();
-  const results = await sendUnannounced(
-    listener,
+  const results = await listener.sendToAll(
     peers.map(({ id }) => id),
     sources,
-    { ...transferOptions(context, progress), ...moveOptions(options) },
+    { ...transferOptions(context, progress), ...moveOptions(options), onTransfer: tellsItself },
   );
   progress[Symbol.dispose]();
   for (const [index, result] of results.entries()) {

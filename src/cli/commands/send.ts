@@ -5,7 +5,7 @@ import type { Listener, OpenCode } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { fsPath } from '../../transfer/name.ts';
 import { namedRoots } from '../../transfer/source.ts';
-import { sendUnannounced } from '../announce.ts';
+import { tellsItself } from '../announce.ts';
 import { dialCode } from '../code-place.ts';
 import { CODE_NOTE, codeFor, looksLikeCode } from '../code-question.ts';
 import { defineCommand, option, optional, several } from '../command.ts';
@@ -70,12 +70,12 @@ async function sendBy(
   const { output, signal } = context;
   try {
     const peer = await untilUsed(code, signal);
-    const [result] = await sendUnannounced(listener, [peer.id], sources, {
+    const receipt = await listener.send(peer.id, sources, {
       ...transferOptions(context, progress),
       ...moveOptions(options),
+      onTransfer: tellsItself,
     });
-    if (result?.status === 'rejected') throw result.reason;
-    if (result) printReceipt(output, result.value);
+    printReceipt(output, receipt);
   } catch (error) {
     const failure = toLocalstreamError(error);
     if (listener.codes.length > 1 && !signal.aborted)
