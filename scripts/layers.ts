@@ -15,6 +15,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['session'],
   ['server', 'client'],
   ['localstream.ts'],
+  ['doctor'],
   ['index.ts'],
   ['cli'],
 ];

@@ -18,6 +18,7 @@ const PACKAGE_BY_PROGRAM = {
   ip: 'iproute2',
   mandoc: 'mandoc',
   mariadbd: 'mariadb-server',
+  nft: 'nftables',
   openssl: 'openssl',
   python3: 'python3-minimal',
   strace: 'strace',

@@ -25,6 +25,8 @@ const LOCAL_CODES = {
   USER_EXISTS: { exit: 1, meaning: 'there is a user of that name' },
   NO_USERS: { exit: 4, meaning: 'the user store does not answer' },
   COMMAND_FAILED: { exit: 1, meaning: 'a command of the system, run with !, failed' },
+  UNWELL: { exit: 1, meaning: 'doctor found a problem' },
+  WARNED: { exit: 5, meaning: 'doctor found something to look at, and no problem' },
   TERMINATED: { exit: 143, meaning: 'ended by a signal' },
 } as const;
 

@@ -354,6 +354,23 @@ export interface FoundEvent {
   lastSeen: string;
 }
 
+/** One line of doctor. */
+export interface CheckEvent {
+  event: 'check';
+  /** What was looked at; several events of one id differ by their subject. */
+  id: string;
+  /** An interface, an address, a path or a program; null where there is only one. */
+  subject: string | null;
+  /** `unknown` counts for nothing. */
+  grade: 'ok' | 'warning' | 'problem' | 'unknown';
+  text: string;
+  /** What to do about it. */
+  fix: string | null;
+  /** Of what was measured. */
+  bytesPerSecond: number | null;
+  milliseconds: number | null;
+}
+
 /** Who this machine is. */
 export interface IdentityEvent {
   event: 'identity';
@@ -526,6 +543,7 @@ export type OutputEvent =
   | FailedEvent
   | StatusEvent
   | FoundEvent
+  | CheckEvent
   | IdentityEvent
   | CodeEvent
   | TrustedEvent

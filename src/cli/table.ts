@@ -5,6 +5,7 @@ import { completion } from './commands/completion.ts';
 import { config } from './commands/config.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
+import { doctor } from './commands/doctor.ts';
 import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
 import { get, put } from './commands/get-put.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
@@ -72,6 +73,7 @@ export const COMMANDS: readonly Command[] = [
   history,
   config,
   completion,
+  doctor,
   help,
   exit,
 ];

@@ -132,7 +132,8 @@ export async function dialLane(
   }
 }
 
-async function dialTls(
+/** TCP and TLS; no byte of the protocol yet. Throws as {@link dial} does, but for what the handshake says. */
+export async function dialTls(
   address: Address,
   identity: Identity | undefined,
   patience: number,

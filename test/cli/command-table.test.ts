@@ -38,6 +38,7 @@ const NAMES = [
   'sessions',
   'history',
   'config',
+  'doctor',
   'completion',
   'jobs',
   'wait',
