@@ -65,7 +65,8 @@ function commandSection(command: Command): string[] {
   );
   const named = Object.entries(command.options).flatMap(([name, option]) => {
     const value = option.kind === 'flag' ? '' : ` \\fI${roff(option.value)}\\fR`;
-    return item(`${bold(`--${kebabCase(name)}`)}${value}`, sentence(option.summary));
+    const short = option.kind === 'flag' && option.short !== undefined ? `${bold(`-${option.short}`)}, ` : '';
+    return item(`${short}${bold(`--${kebabCase(name)}`)}${value}`, sentence(option.summary));
   });
   const about = [
     sentence(command.summary),

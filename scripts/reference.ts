@@ -64,7 +64,8 @@ function section(command: Command): string[] {
   ]);
   const named = Object.entries(command.options).map(([option, spec]) => {
     const value = spec.kind === 'flag' ? '' : ` ${spec.value}`;
-    return [`\`--${kebabCase(option)}${value}\``, spec.summary];
+    const short = spec.kind === 'flag' && spec.short !== undefined ? `, \`-${spec.short}\`` : '';
+    return [`\`--${kebabCase(option)}${value}\`${short}`, spec.summary];
   });
   return [
     `### ${name}`,

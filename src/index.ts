@@ -16,7 +16,7 @@
 export type { UserName } from './auth/user-name.ts';
 export type { Grant, Right, User, UserStore } from './auth/user-store.ts';
 export type { ConnectOptions } from './client/link.ts';
-export type { Entry } from './client/session.ts';
+export type { Entry, RemoveOptions } from './client/session.ts';
 export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
 export type { SealMetadata } from './crypto/envelope-metadata.ts';
@@ -50,6 +50,7 @@ export type { SendOptions } from './server/listener.ts';
 export { Listener } from './server/listener.ts';
 export type { Share, ShareOptions } from './server/shares.ts';
 export type { Auth } from './server/visit.ts';
+export type { Change, Changed } from './session/changes.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
 export type { Offer } from './session/offer.ts';
 export type { PutOptions, ReceiveOptions, RetryNotice, TransferOptions } from './session/options.ts';

@@ -70,6 +70,23 @@ export function announceListener(output: Output, listener: Listener): void {
   listener.on('receipt', (receipt) => {
     if (!own.delete(receipt.transferId)) output.note(receiptLine(receipt), receiptEvent(receipt));
   });
+  listener.on('changed', ({ peer, change, entries, last }) => {
+    const { type } = change;
+    const event = { event: 'changed' as const, listener: port, peer: peerDetail(peer), entries, last };
+    if (type === 'move') {
+      const { from: path, to } = change;
+      const text = `${peerText(peer)} moved ${shownName(path)} to ${shownName(to)}`;
+      output.note(text, { ...event, action: 'mv', path, to });
+      return;
+    }
+    const { path } = change;
+    const action = type === 'mkdir' ? ('mkdir' as const) : ('rm' as const);
+    const told = { ...event, action, path, to: null };
+    // A big folder goes part by part: a person is told at its end.
+    if (last)
+      output.note(`${peerText(peer)} ${type === 'mkdir' ? 'made' : 'removed'} ${shownName(path)}`, told);
+    else output.event(told);
+  });
   listener.on('failed', ({ transfer, error }) => {
     if (own.delete(transfer.transferId)) return;
     const what = transfer.direction === 'send' ? 'sending to' : 'receiving from';

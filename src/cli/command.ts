@@ -51,6 +51,8 @@ export interface RestArgument<Value = unknown> extends Omit<Argument<Value, true
 export interface Flag {
   readonly kind: 'flag';
   readonly summary: string;
+  /** One letter by which it goes as well. */
+  readonly short?: string;
 }
 
 /** An option with a value, `--name VALUE`. */
@@ -155,9 +157,9 @@ export function several<Value>(
   return { kind: 'rest', summary, required: true, parse, completes };
 }
 
-/** `--name`. */
-export function flag(summary: string): Flag {
-  return { kind: 'flag', summary };
+/** `--name`, and with a letter `-n` too. */
+export function flag(summary: string, short?: string): Flag {
+  return { kind: 'flag', summary, ...(short === undefined ? {} : { short }) };
 }
 
 /** `--name VALUE`. */

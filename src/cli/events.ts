@@ -185,6 +185,22 @@ export interface FolderEvent {
   path: string;
 }
 
+/** Something was made, moved or removed in a share: by this machine on a server, or by a peer here. */
+export interface ChangedEvent {
+  event: 'changed';
+  /** Port of the listener; null where this machine is the client. */
+  listener: number | null;
+  peer: PeerDetail;
+  action: 'mkdir' | 'mv' | 'rm';
+  path: string;
+  /** Of a move: where it went, as it was written. */
+  to: string | null;
+  /** How many files, links and folders it was. */
+  entries: number;
+  /** False where a big folder is removed part by part, and this was not the last one. */
+  last: boolean;
+}
+
 /** A setting, as it holds for the next start. */
 export interface SettingEvent {
   event: 'setting';
@@ -538,6 +554,7 @@ export type OutputEvent =
   | CrossingEvent
   | SessionsForgottenEvent
   | FolderEvent
+  | ChangedEvent
   | EntryEvent
   | ReceiptEvent
   | FailedEvent

@@ -174,7 +174,8 @@ function subcommandOf(
   }
   for (const [name, option] of Object.entries(command.options)) {
     const long = `--${kebabCase(name)}`;
-    if (option.kind === 'flag') sub.option(long, option.summary);
+    if (option.kind === 'flag')
+      sub.option(option.short === undefined ? long : `-${option.short}, ${long}`, option.summary);
     else if (option.kind === 'option') sub.option(`${long} <${option.value}>`, option.summary);
     else sub.option(`${long} <${option.value}>`, option.summary, collect, []);
   }

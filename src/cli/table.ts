@@ -1,13 +1,14 @@
 /** The table of all commands, in the order of help. */
 import type { Command, Scope } from './command.ts';
 import { auth } from './commands/auth.ts';
+import { mkdir, mv, rm } from './commands/changes.ts';
 import { completion } from './commands/completion.ts';
 import { config } from './commands/config.ts';
 import { connect, disconnect } from './commands/connect.ts';
 import { delConnection } from './commands/del-connection.ts';
 import { doctor } from './commands/doctor.ts';
 import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
-import { get, put } from './commands/get-put.ts';
+import { get, mget, mput, put } from './commands/get-put.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
@@ -46,6 +47,11 @@ export const COMMANDS: readonly Command[] = [
   lls,
   get,
   put,
+  mget,
+  mput,
+  mkdir,
+  mv,
+  rm,
   send,
   receive,
   sendFile,

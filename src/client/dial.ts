@@ -16,7 +16,7 @@ import { errorOf, type LocalstreamError, systemCode } from '../errors.ts';
 import { ControlChannel, connectionError } from '../net/control-channel.ts';
 import { readExactly } from '../net/read-exactly.ts';
 import { checkChannel, checkPeer, contextOptions, exportSecret, type TlsPeer } from '../net/tls.ts';
-import { dialHandshake } from '../protocol/handshake.ts';
+import { dialHandshake, type PeerHello } from '../protocol/handshake.ts';
 import { LANE_ANSWER_BYTES, writeLaneRequest } from '../protocol/lane-proof.ts';
 import { ALPN, CONTROL_PREFACE, LANE_PREFACE } from '../protocol/limits.ts';
 import { escapeText } from '../protocol/text.ts';
@@ -43,6 +43,8 @@ export interface Dialled {
   readonly server: TlsPeer;
   /** The server's encryption key, certified by its identity key: DER SubjectPublicKeyInfo. */
   readonly encryptionKey: Buffer;
+  /** What the server can do beyond the first version of the protocol. */
+  readonly capabilities: readonly string[];
   /** The address that answered. */
   readonly remote: Address;
   /** Milliseconds that TCP took to connect: one round trip. */
@@ -63,9 +65,10 @@ export async function dial(options: DialOptions): Promise<Dialled> {
     socket.write(CONTROL_PREFACE);
     const channel = new ControlChannel(socket);
     socket.resume();
-    const { keys, encryptionKey } = await prove(channel, socket, identity, server, patience, signal);
+    const proven = await prove(channel, socket, identity, server, patience, signal);
     const remote = { host: socket.remoteAddress ?? options.host, port: socket.remotePort ?? options.port };
-    return { channel, keys, server, encryptionKey, remote, roundTrip };
+    const { keys, encryptionKey, capabilities } = proven;
+    return { channel, keys, server, encryptionKey, capabilities, remote, roundTrip };
   } catch (error) {
     socket.destroy();
     throw error;
@@ -79,7 +82,7 @@ async function prove(
   server: TlsPeer,
   patience: number,
   signal: AbortSignal | undefined,
-): Promise<Pick<Dialled, 'keys' | 'encryptionKey'>> {
+): Promise<Pick<Dialled, 'keys' | keyof PeerHello>> {
   const stop = () => channel.fail(errorOf('CANCELLED'));
   signal?.addEventListener('abort', stop, { once: true });
   const late = setTimeout(
@@ -88,17 +91,17 @@ async function prove(
   );
   try {
     const exporter = sessionExporter(exportSecret(socket, SESSION_EXPORTER_LABEL));
-    let encryptionKey: Buffer = Buffer.alloc(0);
+    let said: PeerHello = { encryptionKey: Buffer.alloc(0), capabilities: [] };
     const keys = await dialHandshake(channel, {
       identity,
       exporter,
       peerKey: server.key,
       peerFingerprint: server.fingerprint,
-      onEncryptionKey: (spki) => {
-        encryptionKey = spki;
+      onHello: (hello) => {
+        said = hello;
       },
     });
-    return { keys, encryptionKey };
+    return { keys, ...said };
   } finally {
     clearTimeout(late);
     signal?.removeEventListener('abort', stop);

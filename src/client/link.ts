@@ -4,6 +4,7 @@ import type { Identity } from '../crypto/identity.ts';
 import { parsePairingCode } from '../crypto/pairing-code.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
+import { CHANGE } from '../protocol/limits.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
 import { type Decide, introduce, sayBye, type TrustQuestion } from '../session/introduce.ts';
 import { proveCode, type TypedCode } from '../session/pair.ts';
@@ -186,6 +187,7 @@ async function open(
     receiptFiles: settings.receiptFiles,
     keepAlive: settings.keepAlive,
     handlers,
+    canChange: dialled.capabilities.includes(CHANGE),
     openLane: (number) => dialLane(remote, fingerprint, keys, number, patience),
   });
   host.recorder.follow(connection, 'client');

@@ -18,6 +18,14 @@ import type { TargetPlace } from '../transfer/target.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
 import { retry } from './reconnect.ts';
 
+/** How something is removed from a share. */
+export interface RemoveOptions {
+  /** Folders too, with all that is in them. */
+  readonly recursive?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (entries: number) => void;
+}
+
 /** A file or folder of the server. */
 export interface Entry {
   /** Unescaped. */
@@ -176,6 +184,46 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     return await this.#lasting(once, (connection, request) =>
       connection.offer(specs, offered, { ...request, rules, follow, group }),
     );
+  }
+
+  /**
+   * Makes a folder in a share of the server.
+   *
+   * @param path starts with a share: `/docs/new`. The folder that it is to be in must be there.
+   * @throws EXISTS when anything has that name, NOT_FOUND, NOT_ALLOWED, BAD_NAME, UNWRITABLE, LOST; NOT_SUPPORTED where
+   *   the server is an older one.
+   */
+  async makeFolder(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#link.connection.change({ type: 'mkdir', path }, options.signal);
+  }
+
+  /**
+   * Moves or renames something within one share of the server. Nothing is replaced.
+   *
+   * @param to a folder that is there, or a path that ends in `/`, to go into under its own name; otherwise the new name.
+   * @throws EXISTS when anything has the new name; NOT_SUPPORTED from one share to another; as {@link makeFolder}.
+   */
+  async move(from: string, to: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#link.connection.change({ type: 'move', from, to }, options.signal);
+  }
+
+  /**
+   * Removes a file or a link, or with `recursive` a folder and all that is in it. It can't be taken back.
+   *
+   * @param options.signal ends the removal of a folder between two parts of it; what is gone stays gone.
+   * @param options.onProgress is told how many entries are gone.
+   * @returns how many entries were removed.
+   * @throws IS_A_FOLDER for one without `recursive`, BUSY while something is received there; as {@link makeFolder}.
+   */
+  async remove(path: string, options: RemoveOptions = {}): Promise<number> {
+    const { recursive = false, signal, onProgress } = options;
+    let entries = 0;
+    for (;;) {
+      const part = await this.#link.connection.change({ type: 'remove', path, recursive }, signal);
+      entries += part.entries;
+      onProgress?.(entries);
+      if (part.last) return entries;
+    }
   }
 
   /** The oldest offer that waits, or the next that comes. Throws CANCELLED, or why the session is over. */

@@ -19,7 +19,7 @@ import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { certifiedEncryptionKey, type Identity } from '../crypto/identity.ts';
 import { errorOf } from '../errors.ts';
 import type { RawMessage } from './control-codec.ts';
-import { PROTOCOL_VERSION } from './limits.ts';
+import { CAPABILITIES, PROTOCOL_VERSION } from './limits.ts';
 import {
   CONFIRM,
   checkReply,
@@ -45,8 +45,18 @@ export interface HandshakeInput {
   readonly peerFingerprint: Fingerprint;
   /** The TLS exporter of this connection under the session label. */
   readonly exporter: SessionExporter;
-  /** Told of the peer's encryption key (DER SubjectPublicKeyInfo) once its identity key has vouched for it. */
-  readonly onEncryptionKey?: (spki: Buffer) => void;
+  /** What a listener says that it can do: all that this program can, unless given. */
+  readonly capabilities?: readonly string[];
+  /** Told what the peer has said of itself once its identity key has vouched for its encryption key. */
+  readonly onHello?: (hello: PeerHello) => void;
+}
+
+/** What the other side says of itself. */
+export interface PeerHello {
+  /** DER SubjectPublicKeyInfo. */
+  readonly encryptionKey: Buffer;
+  /** What it can do beyond the first version; not bound to anything before the handshake is over. */
+  readonly capabilities: readonly string[];
 }
 
 function refused(cause?: unknown): Error {
@@ -73,7 +83,7 @@ export async function dialHandshake(channel: HandshakeChannel, input: HandshakeI
   const hello = checkReply(HELLO_SERVER, answer.value);
   if (hello.version !== PROTOCOL_VERSION) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
-  input.onEncryptionKey?.(hello.encryptionKey);
+  input.onHello?.(hello);
 
   const shareC = newShare();
   const ciphertextC = wrapShare(peerEncryption, shareC, shareLabel('c', fpC, fpS, exporter));
@@ -102,14 +112,14 @@ export async function answerHandshake(
   const hello = checkReply(HELLO_CLIENT, first.value);
   if (!hello.versions.includes(PROTOCOL_VERSION)) throw errorOf('VERSION');
   const peerEncryption = certifiedEncryptionKey(input.peerKey, hello.encryptionKey, hello.signature);
-  input.onEncryptionKey?.(hello.encryptionKey);
+  input.onHello?.(hello);
 
   const shareS = newShare();
   const ciphertextS = wrapShare(peerEncryption, shareS, shareLabel('s', fpC, fpS, exporter));
   const helloS = channel.send({
     type: 'hello',
     version: PROTOCOL_VERSION,
-    capabilities: [],
+    capabilities: input.capabilities ?? CAPABILITIES,
     ...ownHello(identity),
     commitment: encodeBytes(commitmentOf(ciphertextS)),
   });

@@ -4,6 +4,12 @@
 export const PROTOCOL_VERSION = 1;
 /** The ALPN name of the protocol. */
 export const ALPN = 'localstream/1';
+/** The listener carries out `mkdir`, `move` and `remove`. */
+export const CHANGE = 'change';
+/** What this program can do beyond the first version of the protocol, as a listener says it. */
+export const CAPABILITIES: readonly string[] = [CHANGE];
+/** Entries that one `remove` takes away at the most. */
+export const MAX_REMOVED = 256;
 /** The first bytes of a connection say what it is. */
 export const PREFACE_BYTES = 8;
 export const CONTROL_PREFACE = 'LS1 CTRL';

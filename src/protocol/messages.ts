@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
 import { errorFromPeer } from './flags.ts';
-import { MAX_CHUNK, MAX_LANES, MAX_PAGE, MAX_PATHS, MIN_CHUNK } from './limits.ts';
+import { MAX_CHUNK, MAX_LANES, MAX_PAGE, MAX_PATHS, MAX_REMOVED, MIN_CHUNK } from './limits.ts';
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const whole = (min: number, max: number) =>
@@ -119,6 +119,16 @@ const SESSION_MESSAGE = v.variant('type', [
     last: v.boolean(),
   }),
   v.object({ n, type: v.literal('more'), request }),
+  v.object({ n, type: v.literal('mkdir'), request, path }),
+  v.object({ n, type: v.literal('move'), request, from: path, to: path }),
+  v.object({ n, type: v.literal('remove'), request, path, recursive: v.optional(v.boolean()) }),
+  v.object({
+    n,
+    type: v.literal('changed'),
+    request,
+    entries: whole(0, MAX_REMOVED),
+    last: v.boolean(),
+  }),
   v.object({ n, type: v.literal('failed'), request, flag, detail }),
   v.object({
     n,

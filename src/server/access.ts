@@ -7,7 +7,7 @@ import type { Grant, Right } from '../auth/user-store.ts';
 /** How a share is open: to read, to read and write, or to drop things into without seeing what is there. */
 export type ShareMode = 'ro' | 'rw' | 'wo';
 /** What a peer can ask for. */
-export type Verb = 'list' | 'get' | 'put';
+export type Verb = 'list' | 'get' | 'put' | 'mkdir' | 'move' | 'remove';
 
 /** Who asks. */
 export type Visitor =
@@ -22,12 +22,22 @@ export const GUEST: Visitor = { kind: 'guest' };
 /** What the mode allows is the ceiling for everybody. */
 const ALLOWED: Record<ShareMode, readonly Verb[]> = {
   ro: ['list', 'get'],
-  rw: ['list', 'get', 'put'],
+  rw: ['list', 'get', 'put', 'mkdir', 'move', 'remove'],
   wo: ['put'],
 };
 
-/** The right that a user needs for each verb. */
-const NEEDED: Record<Verb, Right> = { list: 'list', get: 'read', put: 'write' };
+/**
+ * The rights that a user needs for each verb, all of them. What was left in a drop-box is nobody's to confirm, move or
+ * remove, so whoever only writes changes nothing.
+ */
+const NEEDED: Record<Verb, readonly Right[]> = {
+  list: ['list'],
+  get: ['read'],
+  put: ['write'],
+  mkdir: ['write', 'list', 'read'],
+  move: ['write', 'list', 'read'],
+  remove: ['write', 'list', 'read'],
+};
 
 /** Whether a share of this mode allows a verb. */
 export function allows(mode: ShareMode, verb: Verb): boolean {
@@ -43,12 +53,12 @@ export function mayDo(
   if (!allows(share.mode, verb)) return false;
   if (visitor.kind === 'guest') return true;
   const grants = visitor.grants.filter(
-    (grant) =>
-      grant.share === share.name &&
-      grant.right === NEEDED[verb] &&
-      (grant.user === '*' || grant.user === visitor.name),
+    ({ share: name, user }) => name === share.name && (user === '*' || user === visitor.name),
   );
-  return grants.length > 0 && grants.every((grant) => grant.allowed);
+  return NEEDED[verb].every((right) => {
+    const stands = grants.filter((grant) => grant.right === right);
+    return stands.length > 0 && stands.every((grant) => grant.allowed);
+  });
 }
 
 /** Whether somebody is shown that the share exists. */

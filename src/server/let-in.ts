@@ -74,8 +74,8 @@ export async function proveStranger(
       exporter,
       peerKey: key,
       peerFingerprint: fingerprint,
-      onEncryptionKey: (spki) => {
-        encryptionKey = spki;
+      onHello: (hello) => {
+        encryptionKey = hello.encryptionKey;
       },
     });
     return { channel, keys, key, fingerprint, encryptionKey, cipher, address, port };

@@ -12,6 +12,7 @@ import { exportSecret } from '../net/tls.ts';
 import type { LaneRequest } from '../protocol/lane-proof.ts';
 import { MIN_CHUNK } from '../protocol/limits.ts';
 import type { PairRequest } from '../protocol/messages.ts';
+import type { Change, Changed } from '../session/changes.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
@@ -119,6 +120,8 @@ interface ListenerEvents {
   /** A transfer with a peer has begun; look at {@link Listener.transfers} for how it goes. */
   transfer: [TransferInfo];
   receipt: [Receipt];
+  /** A peer has made a folder, moved or removed something; of a big folder one part after the other. */
+  changed: [Changed & { readonly peer: PeerInfo; readonly change: Change }];
   failed: [{ readonly transfer: TransferInfo; readonly error: LocalstreamError }];
   /** A peer wants to send something, and is to be answered. */
   offer: [Offer];
@@ -455,6 +458,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       keepAlive: settings.keepAlive,
       handlers: {
         list: (path) => this.#shares.entries(path, visit.visitor),
+        change: (change) => this.#change(connection, change, visit),
         get: ({ paths }) => this.#shares.source(paths, visit.visitor),
         put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
           this.#shares.target(
@@ -485,6 +489,12 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     if (visit.isKnown) this.#enter(connection, giveBack);
     else this.#await(connection, giveBack);
+  }
+
+  #change(connection: Connection, change: Change, visit: Visit): Changed {
+    const changed = this.#shares.change(change, visit.visitor);
+    this.emit('changed', { peer: connection.peer, change, ...changed });
+    return changed;
   }
 
   /** Until its user is known there is nothing but time for it to say who that is. */

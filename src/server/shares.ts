@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
+import type { Change, Changed } from '../session/changes.ts';
 import type { EntryStat } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import { checkLinkTarget } from '../transfer/link.ts';
@@ -12,6 +13,7 @@ import { openRoot, type SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type PlaceOptions, sharePlace } from '../transfer/target-place.ts';
 import { isDropBox, mayDo, maySee, type ShareMode, shownMode, type Verb, type Visitor } from './access.ts';
+import { type Below, makeFolderIn, moveIn, openBelow, removeIn } from './share-changes.ts';
 
 /** A share as it is asked for; the name defaults to the folder's own, the mode to `ro`. */
 export interface ShareOptions {
@@ -130,6 +132,31 @@ export class Shares {
     );
   }
 
+  /**
+   * Makes a folder, moves or removes something. Throws as {@link entries}, EXISTS, IS_A_FOLDER, UNWRITABLE, BUSY, and
+   * NOT_SUPPORTED for a move from one share to another.
+   */
+  change(change: Change, visitor: Visitor): Changed {
+    const { type } = change;
+    const place = this.#changeable(type === 'move' ? change.from : change.path, type, visitor);
+    if (type !== 'move')
+      return this.#guard(place.share, () =>
+        type === 'mkdir' ? makeFolderIn(below(place)) : removeIn(below(place), change.recursive),
+      );
+    const to = this.#changeable(change.to, type, visitor);
+    if (place.share !== to.share)
+      throw errorOf('NOT_SUPPORTED', 'a move stays within one share; get and put carry from one to another');
+    return this.#guard(place.share, () => moveIn(below(place), below(to)));
+  }
+
+  /** A place in a share where somebody may do this. The list of the shares itself is nobody's to change. */
+  #changeable(path: string, verb: Verb, visitor: Visitor): Place {
+    const place = this.#place(path, visitor);
+    if (!place) throw errorOf('NOT_ALLOWED', 'the shares themselves are the business of the one who serves');
+    this.#require(place, verb, visitor);
+    return place;
+  }
+
   /** What a peer is told of a share never says where it lies on this machine. */
   #guard<T>(share: Share, run: () => T): T {
     try {
@@ -160,13 +187,8 @@ export class Shares {
   }
 }
 
-function openBelow(share: string, path: SafePath): Folder {
-  let folder = Folder.open(share);
-  for (const component of path) {
-    using outer = folder;
-    folder = outer.child(component);
-  }
-  return folder;
+function below({ share, path, inside }: Place): Below {
+  return { folder: share.folder, path, inside };
 }
 
 function* folderEntries(folder: Folder, depth: number): Generator<ListedEntry> {

@@ -25,6 +25,7 @@ import {
 import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
+import { type Change, type Changed, type ChangeHandler, Changes } from './changes.ts';
 import { type IncomingOffer, IncomingOffers } from './incoming-offers.ts';
 import { Listings } from './listings.ts';
 import { LoginExchange, type LoginHandler } from './logins.ts';
@@ -36,6 +37,8 @@ import { newTransferId, type TransferRequest, Transfers, typed } from './transfe
 export interface ConnectionHandlers {
   /** Lists a folder for the peer. */
   list?(path: string): Iterable<ListedEntry>;
+  /** Carries out a change in a share for the peer. */
+  change?: ChangeHandler;
   /** The peer wants these paths. */
   get?(message: MessageOf<'get'>): { readonly roots: OfferedRoot[]; readonly specs: SourceSpec[] };
   /** The peer wants to write. */
@@ -61,6 +64,8 @@ export interface ConnectionOptions {
   readonly receiptFiles: number;
   readonly keepAlive: { readonly interval: number; readonly silence: number };
   readonly handlers: ConnectionHandlers;
+  /** Whether the peer carries out changes. */
+  readonly canChange?: boolean;
   /** The dialler's way to open a lane; absent at the listener. */
   readonly openLane?: (number: number) => Promise<TLSSocket>;
 }
@@ -89,6 +94,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   readonly #transfers: Transfers;
   readonly #offers: IncomingOffers;
   readonly #listings: Listings;
+  readonly #changes: Changes;
   readonly #logins: LoginExchange;
   #ping: { readonly timer: NodeJS.Timeout; number: number; sentAt: number } | undefined;
   #over = false;
@@ -113,7 +119,16 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       send: (message) => this.#send(message),
       take: handlers.offer && ((offer) => this.#handOver(offer)),
     });
-    this.#listings = new Listings((message) => this.#send(message), handlers.list);
+    let requests = 0;
+    const number = () => requests++;
+    const send = (message: Outgoing) => this.#send(message);
+    this.#listings = new Listings(send, number, handlers.list);
+    this.#changes = new Changes({
+      send,
+      number,
+      handler: handlers.change,
+      isUnderstood: options.canChange ?? false,
+    });
     this.#logins = new LoginExchange((message) => this.#send(message), handlers.login);
     void this.ended.then((reason) => this.#end(reason));
     void this.#run();
@@ -143,6 +158,14 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Lists a folder of the peer, page by page. Throws what the peer answers: NOT_FOUND, NOT_ALLOWED, … */
   list(path: string, signal?: AbortSignal): AsyncGenerator<ListedEntry> {
     return this.#listings.ask(path, signal);
+  }
+
+  /**
+   * Makes a folder, moves or removes something in a share of the peer: see {@link Changes.ask}. Of a folder with more in
+   * it than one request removes, the same change goes on with the rest.
+   */
+  async change(change: Change, signal?: AbortSignal): Promise<Changed> {
+    return await this.#changes.ask(change, signal);
   }
 
   /** Fetches paths of the peer. `place` says where the roots that it offers go. */
@@ -315,8 +338,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       case 'list':
       case 'listing':
       case 'more':
+        this.#listings.take(message);
+        return;
+      case 'mkdir':
+      case 'move':
+      case 'remove':
+      case 'changed':
+        this.#changes.take(message);
+        return;
       case 'failed':
         this.#listings.take(message);
+        this.#changes.take(message);
         return;
       case 'get':
         this.#serve(message, () => this.#serveGet(message));
@@ -417,6 +449,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     clearInterval(this.#ping?.timer);
     this.#offers.end(reason);
     this.#listings.end(reason);
+    this.#changes.end(reason);
     this.#logins.end(reason);
     this.#transfers.end(reason);
   }

@@ -31,21 +31,25 @@ export class Listings {
   readonly #list: ((path: string) => Iterable<ListedEntry>) | undefined;
   readonly #asked = new Map<number, Asked>();
   readonly #served = new Map<number, Served>();
-  #next = 0;
+  readonly #number: () => number;
 
-  /** `list` answers the peer's questions; absent: there is nothing to list here. */
+  /**
+   * @param number The number of the next request.
+   * @param list Answers the peer's questions; absent: there is nothing to list here.
+   */
   constructor(
     send: (message: Outgoing) => void,
+    number: () => number,
     list: ((path: string) => Iterable<ListedEntry>) | undefined,
   ) {
     this.#send = send;
+    this.#number = number;
     this.#list = list;
   }
 
   /** Asks the peer. Ending the iteration early ends the listing. */
   async *ask(path: string, signal?: AbortSignal): AsyncGenerator<ListedEntry> {
-    const request = this.#next;
-    this.#next += 1;
+    const request = this.#number();
     const pages: MessageOf<'listing'>[] = [];
     let failure: LocalstreamError | undefined;
     let wake = Promise.withResolvers<void>();

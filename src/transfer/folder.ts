@@ -73,10 +73,11 @@ export class Folder {
    * Makes and opens a folder with mode 0700. Its own mode is set last ({@link setMode}): a folder that nobody may write
    * can't be filled.
    *
+   * @param mode Of a folder that stays as it is made; the system takes away what its user never gives.
    * @throws EXISTS when there is anything of that name.
    */
-  makeChild(name: SafeName): Folder {
-    attempt('create', name, () => fs.mkdirSync(this.#handle.at(name), { mode: 0o700 }));
+  makeChild(name: SafeName, mode = 0o700): Folder {
+    attempt('create', name, () => fs.mkdirSync(this.#handle.at(name), { mode }));
     return new Folder(
       attempt('open', name, () => this.#handle.child(name)),
       'new',
@@ -140,9 +141,19 @@ export class Folder {
     attempt('replace', to, () => fs.renameSync(this.#handle.at(from), this.#handle.at(to)));
   }
 
+  /** As {@link rename}, into another folder. */
+  renameInto(other: Folder, from: SafeName, to: SafeName): void {
+    attempt('replace', to, () => fs.renameSync(this.#handle.at(from), other.#handle.at(to)));
+  }
+
   /** Gives a file a second name. Throws EXISTS when that is taken, whatever by. */
   link(from: SafeName, to: SafeName): void {
-    attempt('create', to, () => fs.linkSync(this.#handle.at(from), this.#handle.at(to)));
+    this.linkInto(this, from, to);
+  }
+
+  /** As {@link link}, in another folder. */
+  linkInto(other: Folder, from: SafeName, to: SafeName): void {
+    attempt('create', to, () => fs.linkSync(this.#handle.at(from), other.#handle.at(to)));
   }
 
   unlink(name: SafeName): void {

@@ -246,6 +246,14 @@ function adopt(folder: Folder, partial: SafeName, stat: EntryStat, own: Opened):
   return undefined;
 }
 
+/** Whether a partial is still being written, as far as that can be told. */
+export function isUnderWay(folder: Folder, partial: SafeName): boolean {
+  const stat = folder.lookup(partial);
+  if (stat === undefined) return false;
+  const writer = writerOf(partial);
+  return writer === process.pid ? (descriptorsOn('self', stat) ?? 1) > 0 : !writerIsGone(writer, stat);
+}
+
 /** What an open partial is now. */
 export function statPartial(opened: Opened): EntryStat {
   return attempt('read', opened.partial, () => entryStat(fs.fstatSync(opened.descriptor, { bigint: true })));

@@ -19,7 +19,7 @@ export interface Published {
 }
 
 /** What `link` fails with on file systems that have none: FAT, exFAT, many network and FUSE ones. */
-const NO_LINKS = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EACCES', 'EINVAL'];
+export const NO_LINKS = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EACCES', 'EINVAL'];
 
 /**
  * Gives a partial its name. A folder, a pipe, a device or a socket of that name is never replaced; a symbolic link is

@@ -16,7 +16,9 @@ import {
 } from '../../src/server/access.ts';
 
 const MODES: readonly ShareMode[] = ['ro', 'rw', 'wo'];
-const VERBS: readonly Verb[] = ['list', 'get', 'put'];
+const PLAIN = ['list', 'get', 'put'] as const;
+const CHANGES = ['mkdir', 'move', 'remove'] as const;
+const VERBS: readonly Verb[] = [...PLAIN, ...CHANGES];
 const bob = checkUserName('bob');
 const alice = checkUserName('alice');
 
@@ -36,11 +38,11 @@ function user(grants: readonly Grant[]): Visitor {
 
 /** The table as the documents have it, written out. */
 const CEILING: Record<ShareMode, Record<Verb, boolean>> = {
-  ro: { list: true, get: true, put: false },
-  rw: { list: true, get: true, put: true },
-  wo: { list: false, get: false, put: true },
+  ro: { list: true, get: true, put: false, mkdir: false, move: false, remove: false },
+  rw: { list: true, get: true, put: true, mkdir: true, move: true, remove: true },
+  wo: { list: false, get: false, put: true, mkdir: false, move: false, remove: false },
 };
-const RIGHT_OF: Record<Verb, Right> = { list: 'list', get: 'read', put: 'write' };
+const RIGHT_OF: Record<(typeof PLAIN)[number], Right> = { list: 'list', get: 'read', put: 'write' };
 const DECISION: Record<Stand, Record<Stand, boolean>> = {
   '-': { '-': false, given: true, denied: false },
   given: { '-': true, given: true, denied: false },
@@ -50,7 +52,7 @@ const DECISION: Record<Stand, Record<Stand, boolean>> = {
 describe('the matrix', () => {
   for (const mode of MODES) {
     const share = { name: 'docs', mode };
-    for (const verb of VERBS) {
+    for (const verb of PLAIN) {
       it(`${mode}, ${verb}`, () => {
         assert.equal(allows(mode, verb), CEILING[mode][verb]);
         assert.equal(mayDo(GUEST, share, verb), CEILING[mode][verb]);
@@ -66,6 +68,34 @@ describe('the matrix', () => {
                 expected,
                 `${words}, in the other order`,
               );
+            }
+          }
+        }
+      });
+    }
+  }
+
+  for (const mode of MODES) {
+    const share = { name: 'docs', mode };
+    for (const verb of CHANGES) {
+      it(`${mode}, ${verb}: every stand of all three rights`, () => {
+        assert.equal(allows(mode, verb), CEILING[mode][verb]);
+        assert.equal(mayDo(GUEST, share, verb), CEILING[mode][verb]);
+        const stands = STANDS.flatMap((own) => STANDS.map((everyones) => [own, everyones] as const));
+        for (const write of stands) {
+          for (const list of stands) {
+            for (const read of stands) {
+              const all = [write, list, read];
+              const grants = [
+                ...grantsOf(...write, 'write'),
+                ...grantsOf(...list, 'list'),
+                ...grantsOf(...read, 'read'),
+              ];
+              const expected = CEILING[mode][verb] && all.every(([own, star]) => DECISION[own][star]);
+              const words = all.map((pair) => pair.join(' ')).join(', ');
+              assert.equal(mayDo(user(grants), share, verb), expected, words);
+              assert.equal(mayDo(user(grants.toReversed()), share, verb), expected, `${words}, reversed`);
+              assert.ok(!expected || !isDropBox(user(grants), share), `${words}: a drop-box`);
             }
           }
         }
@@ -94,7 +124,7 @@ describe('the matrix', () => {
       assert.equal(maySee(GUEST, share), true);
       assert.equal(maySee(user([]), share), false);
       for (const right of RIGHTS) {
-        const verb = VERBS.find((candidate) => RIGHT_OF[candidate] === right);
+        const verb = PLAIN.find((candidate) => RIGHT_OF[candidate] === right);
         assert.ok(verb);
         assert.equal(maySee(user(grantsOf('given', '-', right)), share), CEILING[mode][verb]);
       }

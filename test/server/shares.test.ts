@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
-import { LocalstreamError, type Session } from '../../src/index.ts';
+import { type Listener, LocalstreamError, type Session } from '../../src/index.ts';
 import { checkName } from '../../src/transfer/name.ts';
 import { partialName } from '../../src/transfer/partial.ts';
 import { pair, sceneFolder } from '../session/machines.ts';
@@ -31,49 +44,143 @@ function plant(folder: string): void {
 
 /**
  * Every form that a path below a share can have, and what the verbs make of it where the share allows them. A put is of
- * one file, to exactly this path.
+ * one file, to exactly this path; a move to it goes as that does, where the file is not there already.
  */
 const FORMS: readonly {
   readonly form: string;
   readonly list: string;
   readonly get: string;
   readonly put: string;
+  readonly make: string;
+  /** What is moved or removed by this path; `FOLDER` where that may need leave to take all that is in it. */
+  readonly take: string;
 }[] = [
-  { form: '', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/.', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/file', list: 'OK', get: 'OK', put: 'EXISTS' },
-  { form: '//file', list: 'OK', get: 'OK', put: 'EXISTS' },
-  { form: '/./file', list: 'OK', get: 'OK', put: 'EXISTS' },
-  { form: '/file/', list: 'NOT_A_FOLDER', get: 'OK', put: 'NOT_A_FOLDER' },
-  { form: '/folder', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/folder/', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/folder/file', list: 'OK', get: 'OK', put: 'EXISTS' },
-  { form: '/folder/new', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK' },
-  { form: '/folder/inner', list: 'OK', get: 'OK', put: 'OK' },
-  { form: '/missing/', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
-  { form: '/missing/x', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
-  { form: '/missing', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK' },
-  { form: '/file/x', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
-  { form: '/within', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
-  { form: '/within/file', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
-  { form: '/alias', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
-  { form: '/out', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
-  { form: '/out/', list: 'NOT_A_FOLDER', get: 'NOT_A_FILE', put: 'NOT_A_FOLDER' },
-  { form: '/out/secret', list: 'NOT_A_FOLDER', get: 'NOT_A_FOLDER', put: 'NOT_A_FOLDER' },
-  { form: '/secret', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
-  { form: '/pipe', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS' },
-  { form: `/${HALF}`, list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
-  { form: '/..', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/../outside/secret', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/folder/../../outside/secret', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/folder/..', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/..\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/%2e%2e/outside', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND' },
-  { form: '/C:\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/fi\0le', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: `/${'x'.repeat(256)}`, list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
-  { form: '/a'.repeat(129), list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME' },
+  { form: '', list: 'OK', get: 'OK', put: 'OK', make: 'NOT_ALLOWED', take: 'NOT_ALLOWED' },
+  { form: '/', list: 'OK', get: 'OK', put: 'OK', make: 'NOT_ALLOWED', take: 'NOT_ALLOWED' },
+  { form: '/.', list: 'OK', get: 'OK', put: 'OK', make: 'NOT_ALLOWED', take: 'NOT_ALLOWED' },
+  { form: '/file', list: 'OK', get: 'OK', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  { form: '//file', list: 'OK', get: 'OK', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  { form: '/./file', list: 'OK', get: 'OK', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  {
+    form: '/file/',
+    list: 'NOT_A_FOLDER',
+    get: 'OK',
+    put: 'NOT_A_FOLDER',
+    make: 'EXISTS',
+    take: 'NOT_A_FOLDER',
+  },
+  { form: '/folder', list: 'OK', get: 'OK', put: 'OK', make: 'EXISTS', take: 'FOLDER' },
+  { form: '/folder/', list: 'OK', get: 'OK', put: 'OK', make: 'EXISTS', take: 'FOLDER' },
+  { form: '/folder/file', list: 'OK', get: 'OK', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  { form: '/folder/new', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK', make: 'OK', take: 'NOT_FOUND' },
+  { form: '/folder/inner', list: 'OK', get: 'OK', put: 'OK', make: 'EXISTS', take: 'FOLDER' },
+  { form: '/missing/', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'NOT_FOUND', make: 'OK', take: 'NOT_FOUND' },
+  {
+    form: '/missing/x',
+    list: 'NOT_FOUND',
+    get: 'NOT_FOUND',
+    put: 'NOT_FOUND',
+    make: 'NOT_FOUND',
+    take: 'NOT_FOUND',
+  },
+  { form: '/missing', list: 'NOT_FOUND', get: 'NOT_FOUND', put: 'OK', make: 'OK', take: 'NOT_FOUND' },
+  {
+    form: '/file/x',
+    list: 'NOT_A_FOLDER',
+    get: 'NOT_A_FOLDER',
+    put: 'NOT_A_FOLDER',
+    make: 'NOT_A_FOLDER',
+    take: 'NOT_A_FOLDER',
+  },
+  { form: '/within', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  {
+    form: '/within/file',
+    list: 'NOT_A_FOLDER',
+    get: 'NOT_A_FOLDER',
+    put: 'NOT_A_FOLDER',
+    make: 'NOT_A_FOLDER',
+    take: 'NOT_A_FOLDER',
+  },
+  { form: '/alias', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  { form: '/out', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  {
+    form: '/out/',
+    list: 'NOT_A_FOLDER',
+    get: 'NOT_A_FILE',
+    put: 'NOT_A_FOLDER',
+    make: 'EXISTS',
+    take: 'NOT_A_FOLDER',
+  },
+  {
+    form: '/out/secret',
+    list: 'NOT_A_FOLDER',
+    get: 'NOT_A_FOLDER',
+    put: 'NOT_A_FOLDER',
+    make: 'NOT_A_FOLDER',
+    take: 'NOT_A_FOLDER',
+  },
+  { form: '/secret', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  { form: '/pipe', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  {
+    form: `/${HALF}`,
+    list: 'NOT_FOUND',
+    get: 'NOT_FOUND',
+    put: 'NOT_FOUND',
+    make: 'NOT_FOUND',
+    take: 'NOT_FOUND',
+  },
+  { form: '/..', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME', make: 'BAD_NAME', take: 'BAD_NAME' },
+  {
+    form: '/../outside/secret',
+    list: 'BAD_NAME',
+    get: 'BAD_NAME',
+    put: 'BAD_NAME',
+    make: 'BAD_NAME',
+    take: 'BAD_NAME',
+  },
+  {
+    form: '/folder/../../outside/secret',
+    list: 'BAD_NAME',
+    get: 'BAD_NAME',
+    put: 'BAD_NAME',
+    make: 'BAD_NAME',
+    take: 'BAD_NAME',
+  },
+  {
+    form: '/folder/..',
+    list: 'BAD_NAME',
+    get: 'BAD_NAME',
+    put: 'BAD_NAME',
+    make: 'BAD_NAME',
+    take: 'BAD_NAME',
+  },
+  { form: '/..\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME', make: 'BAD_NAME', take: 'BAD_NAME' },
+  {
+    form: '/%2e%2e/outside',
+    list: 'NOT_FOUND',
+    get: 'NOT_FOUND',
+    put: 'NOT_FOUND',
+    make: 'NOT_FOUND',
+    take: 'NOT_FOUND',
+  },
+  { form: '/C:\\x', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME', make: 'BAD_NAME', take: 'BAD_NAME' },
+  { form: '/fi\0le', list: 'BAD_NAME', get: 'BAD_NAME', put: 'BAD_NAME', make: 'BAD_NAME', take: 'BAD_NAME' },
+  {
+    form: `/${'x'.repeat(256)}`,
+    list: 'BAD_NAME',
+    get: 'BAD_NAME',
+    put: 'BAD_NAME',
+    make: 'BAD_NAME',
+    take: 'BAD_NAME',
+  },
+  {
+    form: '/a'.repeat(129),
+    list: 'BAD_NAME',
+    get: 'BAD_NAME',
+    put: 'BAD_NAME',
+    make: 'BAD_NAME',
+    take: 'BAD_NAME',
+  },
 ];
 const ALLOWED: Record<Mode, readonly Verb[]> = {
   ro: ['list', 'get'],
@@ -84,6 +191,7 @@ const ALLOWED: Record<Mode, readonly Verb[]> = {
 interface Scene {
   readonly base: string;
   readonly session: Session;
+  readonly listener: Listener;
   readonly shareOf: (mode: Mode) => string;
   readonly outside: string;
 }
@@ -101,11 +209,11 @@ async function scene(t: TestContext): Promise<Scene> {
     plant(shareOf(mode));
   }
   writeFileSync(join(base, 'mine'), 'mine');
-  const { session } = await pair(t, {
+  const { session, listener } = await pair(t, {
     base,
     listen: { shares: MODES.map((mode) => ({ name: mode, folder: shareOf(mode), mode })) },
   });
-  return { base, session, shareOf, outside };
+  return { base, session, listener, shareOf, outside };
 }
 
 async function codeOf(run: () => Promise<string>): Promise<string> {
@@ -195,6 +303,172 @@ function expectedCode(mode: Mode, verb: Verb, { form, ...row }: (typeof FORMS)[n
   const isInside = parts.length > 0 && /\/\.?$/.test(form);
   return parts.length > 1 || isInside ? 'NOT_ALLOWED' : 'OK';
 }
+
+/** Every change, with the path under test in each place that it can have. */
+const CHANGES: readonly {
+  readonly name: string;
+  readonly run: (session: Session, mode: Mode, path: string) => Promise<unknown>;
+  readonly expected: (row: (typeof FORMS)[number]) => string;
+}[] = [
+  { name: 'mkdir', run: (session, _mode, path) => session.makeFolder(path), expected: ({ make }) => make },
+  {
+    name: 'move from',
+    run: (session, mode, path) => session.move(path, `/${mode}/fresh`),
+    expected: ({ take }) => (take === 'FOLDER' ? 'OK' : take),
+  },
+  {
+    name: 'move to',
+    run: (session, mode, path) => session.move(`/${mode}/source`, path),
+    expected: ({ form, put }) => (/^\/?\.?$/.test(form) ? 'EXISTS' : put),
+  },
+  {
+    name: 'remove',
+    run: (session, _mode, path) => session.remove(path),
+    expected: ({ take }) => (take === 'FOLDER' ? 'IS_A_FOLDER' : take),
+  },
+  {
+    name: 'remove with all in it',
+    run: (session, _mode, path) => session.remove(path, { recursive: true }),
+    expected: ({ take }) => (take === 'FOLDER' ? 'OK' : take),
+  },
+];
+
+suite('changes in a share', () => {
+  for (const mode of MODES)
+    for (const { name, run, expected } of CHANGES)
+      test(`that is ${mode}: ${name}, for each form of a path`, async (t) => {
+        const { session, shareOf, outside } = await scene(t);
+        const folder = shareOf(mode);
+        const others = [outside, ...MODES.filter((other) => other !== mode).map(shareOf)];
+        const before = others.map(picture);
+        for (const row of FORMS) {
+          rmSync(folder, { recursive: true });
+          mkdirSync(folder);
+          plant(folder);
+          writeFileSync(join(folder, 'source'), 'source');
+          const kept = survey(folder);
+          const code = await codeOf(async () => {
+            await run(session, mode, `/${mode}${row.form}`);
+            return 'OK';
+          });
+          const isNowhere = row.list === 'BAD_NAME' || row.form === `/${HALF}`;
+          const wanted = isNowhere ? row.list : mode === 'rw' ? expected(row) : 'NOT_ALLOWED';
+          // Of a move what is to be moved is looked at first.
+          const isRefused = mode !== 'rw' && name === 'move to';
+          assert.equal(code, isRefused ? 'NOT_ALLOWED' : wanted, JSON.stringify(row.form.slice(0, 60)));
+          if (code !== 'OK') assert.deepEqual(survey(folder), kept, row.form);
+          else assert.notDeepEqual(survey(folder), kept, row.form);
+        }
+        assert.deepEqual(others.map(picture), before, 'something else was touched');
+      });
+
+  test('do what they say: made, moved with all in it, removed without following a link', async (t) => {
+    const { session, shareOf, outside, listener } = await scene(t);
+    const [rw, beside] = [shareOf('rw'), picture(outside)];
+    const seen: unknown[] = [];
+    listener.on('changed', ({ peer, change, entries, last }) =>
+      seen.push([peer.name, change, entries, last]),
+    );
+    await session.makeFolder('/rw/made');
+    assert.equal(statSync(join(rw, 'made')).mode & 0o777, 0o777 & ~process.umask());
+    await session.move('/rw/folder', '/rw/made/');
+    await session.move('/rw/made/folder/file', '/rw/named');
+    assert.equal(readFileSync(join(rw, 'named'), 'utf8'), 'inner file');
+    await session.move('/rw/out', '/rw/made');
+    assert.equal(readlinkSync(join(rw, 'made', 'out')), '../outside');
+    assert.deepEqual(readdirSync(join(rw, 'made')).sort(), ['folder', 'out']);
+    for (const to of ['/rw/made/folder', '/rw/made/folder/inner', '/rw/made'])
+      await assert.rejects(session.move('/rw/made', to), { code: 'BAD_NAME' });
+    assert.equal(await session.remove('/rw/made', { recursive: true }), 4);
+    await assert.rejects(session.remove('/rw/made', { recursive: true }), { code: 'NOT_FOUND' });
+    assert.deepEqual(picture(outside), beside);
+    assert.deepEqual(seen[0], ["alice's device", { type: 'mkdir', path: '/rw/made' }, 1, true]);
+    assert.deepEqual(seen.at(-1), [
+      "alice's device",
+      { type: 'remove', path: '/rw/made', recursive: true },
+      4,
+      true,
+    ]);
+  });
+
+  test('never go from one share to another', async (t) => {
+    const base = sceneFolder(t);
+    const [one, two] = [join(base, 'one'), join(base, 'two')];
+    for (const folder of [one, two]) mkdirSync(folder);
+    writeFileSync(join(one, 'file'), 'file');
+    const shares = [one, two].map((folder) => ({ folder, mode: 'rw' as const }));
+    const { session } = await pair(t, { base, listen: { shares } });
+    await assert.rejects(session.move('/one/file', '/two/file'), {
+      code: 'NOT_SUPPORTED',
+      message: 'a move stays within one share; get and put carry from one to another',
+    });
+    await assert.rejects(session.move('/one/file', '/'), { code: 'NOT_ALLOWED' });
+    assert.deepEqual([readdirSync(one), readdirSync(two)], [['file'], []]);
+  });
+
+  test('remove a big folder part by part, which may be stopped between two of them', async (t) => {
+    const { session, shareOf } = await scene(t);
+    const many = join(shareOf('rw'), 'many');
+    for (let folder = 0; folder < 10; folder += 1) {
+      mkdirSync(join(many, `${folder}`), { recursive: true });
+      for (let file = 0; file < 99; file += 1) writeFileSync(join(many, `${folder}`, `${file}`), '');
+    }
+    const stop = new AbortController();
+    const told: number[] = [];
+    await assert.rejects(
+      session.remove('/rw/many', {
+        recursive: true,
+        signal: stop.signal,
+        onProgress: (entries) => {
+          told.push(entries);
+          stop.abort();
+        },
+      }),
+      { code: 'CANCELLED' },
+    );
+    assert.deepEqual(told, [256]);
+    assert.ok(readdirSync(many).length >= 7);
+    assert.equal(await session.remove('/rw/many', { recursive: true }), 1001 - 256);
+    assert.deepEqual(readdirSync(shareOf('rw')).includes('many'), false);
+  });
+
+  test('leave what is just being received, and clear away what was left of it', async (t) => {
+    const { session, shareOf } = await scene(t);
+    const folder = join(shareOf('rw'), 'folder');
+    const half = join(folder, HALF);
+    const open = openSync(half, 'wx');
+    await assert.rejects(session.remove('/rw/folder', { recursive: true }), {
+      code: 'BUSY',
+      message: 'a file is just being received there',
+    });
+    closeSync(open);
+    assert.ok(existsSync(half));
+    await session.remove('/rw/folder', { recursive: true });
+    assert.equal(existsSync(folder), false);
+  });
+
+  test('fail by name where the system does not allow them', async (t) => {
+    const { session, shareOf } = await scene(t);
+    const inner = join(shareOf('rw'), 'folder', 'inner');
+    writeFileSync(join(inner, 'x'), '');
+    const immutable = spawnSync('chattr', ['+i', join(inner, 'x')]);
+    if (immutable.status !== 0) {
+      t.skip('nothing can be made immutable on this file system');
+      return;
+    }
+    try {
+      await assert.rejects(session.remove('/rw/folder', { recursive: true }), {
+        code: 'UNWRITABLE',
+        message: /'x'/,
+      });
+      await assert.rejects(session.move('/rw/folder/inner/x', '/rw/y'), { code: 'UNWRITABLE' });
+      assert.equal(existsSync(join(shareOf('rw'), 'y')), false);
+    } finally {
+      spawnSync('chattr', ['-i', join(inner, 'x')]);
+    }
+    assert.deepEqual(readdirSync(inner), ['x']);
+  });
+});
 
 suite('a drop-box', () => {
   test('shows, confirms, enters and changes nothing of what is there', async (t) => {

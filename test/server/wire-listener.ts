@@ -34,20 +34,26 @@ export class RawAccepted extends RawControl {
   }
 
   /** The listener's side of the handshake, as it should be; the preface is read first. */
-  override async handshake(): Promise<SessionKeys> {
+  override async handshake(capabilities?: readonly string[]): Promise<SessionKeys> {
     const preface = await this.reader.exactly(PREFACE_BYTES);
     if (preface?.toString() !== CONTROL_PREFACE) throw new Error(`the preface is ${preface}`);
     const { key, fingerprint } = checkPeer(this.socket);
     const exporter = sessionExporter(exportSecret(this.socket, SESSION_EXPORTER_LABEL));
     const { identity } = this;
-    const input = { identity, exporter, peerKey: key, peerFingerprint: fingerprint };
+    const input = {
+      identity,
+      exporter,
+      peerKey: key,
+      peerFingerprint: fingerprint,
+      ...(capabilities && { capabilities }),
+    };
     this.#keys = await answerHandshake(this.channel(), input);
     return this.#keys;
   }
 
   /** Everything up to the admission of both sides. */
-  async session(): Promise<void> {
-    await this.handshake();
+  async session(capabilities?: readonly string[]): Promise<void> {
+    await this.handshake(capabilities);
     this.send({ type: 'introduce', name: 'raw', waiting: false });
     await this.next();
     this.send({ type: 'admit' });

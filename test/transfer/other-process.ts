@@ -1,7 +1,7 @@
 /** What the tests of the transfer's files have done by another process. */
-import { lstatSync, renameSync, symlinkSync, unlinkSync, writeSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { LocalstreamError } from '../../src/errors.ts';
+import { LocalstreamError, systemCode } from '../../src/errors.ts';
 import { Folder } from '../../src/transfer/folder.ts';
 import { checkName } from '../../src/transfer/name.ts';
 import { SourceFile } from '../../src/transfer/source-file.ts';
@@ -50,6 +50,31 @@ function swap(): void {
     renameSync(aside, victim);
     // Long enough in place for some rounds to find it there.
     for (let look = 0; look < 30; look += 1) lstatSync(victim);
+  }
+}
+
+/** A folder in a folder that somebody removes: filled again and again, and swapped for a link to another place. */
+function rebuild(): void {
+  const victim = join(place, 'top', 'victim');
+  const aside = join(place, 'aside');
+  const steps = [
+    () => mkdirSync(victim, { recursive: true }),
+    () => writeFileSync(join(victim, 'file'), 'x'),
+    () => renameSync(victim, aside),
+    () => symlinkSync('../../outside', victim),
+    () => unlinkSync(victim),
+    () => renameSync(aside, victim),
+  ];
+  say({});
+  for (;;) {
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        // It was removed at that very moment, or not yet.
+        if (systemCode(error) === undefined) throw error;
+      }
+    }
   }
 }
 
@@ -114,6 +139,9 @@ function readAll(): unknown {
 switch (action) {
   case 'swap':
     swap();
+    break;
+  case 'rebuild':
+    rebuild();
     break;
   case 'replace-forever':
     replaceForever();

@@ -5,9 +5,10 @@ import type { Session } from '../../index.ts';
 import { fsPath } from '../../transfer/name.ts';
 import { STREAM_PATH } from '../../transfer/source.ts';
 import { defineCommand, option, several } from '../command.ts';
-import { transferOptions } from '../context.ts';
+import { type Context, transferOptions } from '../context.ts';
 import {
   EXISTING_NOTE,
+  type MoveInput,
   moveAndAsk,
   moveOptions,
   RECEIVE_OPTIONS,
@@ -16,16 +17,28 @@ import {
   TREE_NOTE,
 } from '../move.ts';
 import { expandLocal, expandRemote, splitOperands } from '../operands.ts';
-import { looksRemote, parsePeer } from '../peer-address.ts';
+import { looksRemote, type PeerAddress, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { UNITS_NOTE } from '../units.ts';
 import { path } from '../values.ts';
-import { type Place, placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
+import { onePeer, placeOf, REACH_OPTIONS, type Reach, TRUST_NOTE, withSession } from './reaching.ts';
 
 const TARGET_NOTE =
   'A file goes into a target that is a folder or ends in "/"; otherwise the target is its name.';
 const LOCAL_NOTE =
   'The local side is never taken for a peer, whatever it holds: put a:b nas:/in/ sends the file a:b.';
+
+const GET_OPTIONS = {
+  from: option('PEER', 'the server', parsePeer, 'peer'),
+  ...RECEIVE_OPTIONS,
+  ...REACH_OPTIONS,
+} as const;
+const PUT_OPTIONS = {
+  to: option('PEER', 'the server', parsePeer, 'peer'),
+  ...SOURCE_OPTIONS,
+  ...TARGET_OPTIONS,
+  ...REACH_OPTIONS,
+} as const;
 
 export const get = defineCommand({
   name: 'get',
@@ -42,7 +55,7 @@ export const get = defineCommand({
       'remote',
     ),
   },
-  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...RECEIVE_OPTIONS, ...REACH_OPTIONS },
+  options: GET_OPTIONS,
   examples: [
     { line: 'get nas:/docs/a.pdf .', does: 'fetches a file into this folder' },
     { line: 'get nas:/docs ./', does: 'fetches a folder into this one' },
@@ -50,35 +63,56 @@ export const get = defineCommand({
   ],
   run: async (context, { arguments: { paths }, options }) => {
     const { sources, target = '.' } = splitOperands(paths);
-    const places = sources.map((source) => placeOf(context, source, options.from));
-    const peer = onePeer(places);
-    // The receipt would stand among the bytes.
-    const output = target === STREAM_PATH ? context.output.aside() : context.output;
-    await withSession(context, peer, options, async (session) => {
-      const remote = await expandRemote(
-        session,
-        places.map((place) => place.path),
-        context.signal,
-      );
-      await moveAndAsk({ ...context, output }, options, async (again) => {
-        using progress = context.progress();
-        return await session.get(remote, target, {
-          ...transferOptions(context, progress),
-          ...moveOptions(options),
-          ...again,
-        });
-      });
-    });
+    await fetchPaths(context, sources, target, options);
   },
 });
 
-/** All sources of one command are on one server. */
-function onePeer(places: readonly Place[]): Place['peer'] {
-  const [first] = places;
-  const same = (peer: Place['peer']) =>
-    peer?.host === first?.peer?.host && peer?.port === first?.peer?.port && peer?.user === first?.peer?.user;
-  if (places.every(({ peer }) => same(peer))) return first?.peer;
-  throw errorOf('USAGE', 'the sources are on different servers', { hint: 'write one get for each server' });
+export const mget = defineCommand({
+  name: 'mget',
+  aliases: [],
+  group: 'move',
+  scope: 'both',
+  background: true,
+  summary: 'fetch several files and folders into the folder where you are',
+  notes: ['As get, but all operands are sources.', TREE_NOTE, EXISTING_NOTE, TRUST_NOTE],
+  arguments: {
+    paths: several('what is fetched, /SHARE/PATH or PEER:/SHARE/PATH, patterns too', path, 'remote'),
+  },
+  options: GET_OPTIONS,
+  examples: [{ line: "mget '/docs/*.pdf' /docs/a.txt --from nas", does: 'fetches what matches, and a.txt' }],
+  run: async (context, { arguments: { paths }, options }) =>
+    // A folder goes into this one then, as files do.
+    await fetchPaths(context, paths, './', options),
+});
+
+/** What the options of get and of put were given as. */
+type GetInput = MoveInput & Reach & { readonly from: PeerAddress | undefined };
+type PutInput = MoveInput & Reach & { readonly to: PeerAddress | undefined };
+
+async function fetchPaths(
+  context: Context,
+  sources: readonly string[],
+  target: string,
+  options: GetInput,
+): Promise<void> {
+  const places = sources.map((source) => placeOf(context, source, options.from));
+  // The receipt would stand among the bytes.
+  const output = target === STREAM_PATH ? context.output.aside() : context.output;
+  await withSession(context, onePeer(places), options, async (session) => {
+    const remote = await expandRemote(
+      session,
+      places.map((place) => place.path),
+      context.signal,
+    );
+    await moveAndAsk({ ...context, output }, options, async (again) => {
+      using progress = context.progress();
+      return await session.get(remote, target, {
+        ...transferOptions(context, progress),
+        ...moveOptions(options),
+        ...again,
+      });
+    });
+  });
 }
 
 export const put = defineCommand({
@@ -104,43 +138,68 @@ export const put = defineCommand({
       'path',
     ),
   },
-  options: {
-    to: option('PEER', 'the server', parsePeer, 'peer'),
-    ...SOURCE_OPTIONS,
-    ...TARGET_OPTIONS,
-    ...REACH_OPTIONS,
-  },
+  options: PUT_OPTIONS,
   examples: [
     { line: 'put a.pdf nas:/docs/', does: 'sends a file into a folder' },
     { line: 'put photos nas:/backup/', does: 'sends a folder, or what has changed in it since' },
     { line: 'put a.pdf /docs/b.pdf --to nas', does: 'sends a file under another name' },
   ],
   run: async (context, { arguments: { paths }, options }) => {
-    const { sources, target: remote } = splitOperands(paths);
-    if (context.shell === undefined && remote === undefined && options.to === undefined) {
-      throw errorOf('USAGE', 'no peer is named', { hint: 'write put LOCAL PEER:/SHARE/, or add --to PEER' });
-    }
-    if (options.passwordStdin && sources.includes(STREAM_PATH)) {
-      throw errorOf('USAGE', 'standard input can hold the password or the file, not both', {
-        hint: 'name a file in LOCALSTREAM_PASSWORD_FILE',
-      });
-    }
-    const place = placeOf(context, remote, options.to);
-    const local = await expandLocal(sources);
-    for (const source of local) await checkSource(source);
-    await withSession(context, place.peer, options, async (session) => {
-      const target = place.path === '/' ? await onlyWritableShare(session, context.signal) : place.path;
-      await moveAndAsk(context, options, async (again) => {
-        using progress = context.progress();
-        return await session.put(local, target, {
-          ...transferOptions(context, progress),
-          ...moveOptions(options),
-          ...again,
-        });
-      });
-    });
+    const { sources, target } = splitOperands(paths);
+    await sendPaths(context, sources, target, options);
   },
 });
+
+export const mput = defineCommand({
+  name: 'mput',
+  aliases: [],
+  group: 'move',
+  scope: 'both',
+  background: true,
+  summary: 'send several files and folders to the folder of the server where you are',
+  notes: [
+    'As put, but all operands are sources. Where you are nowhere yet, it is the one share that takes files.',
+    TREE_NOTE,
+    EXISTING_NOTE,
+    TRUST_NOTE,
+  ],
+  arguments: { paths: several('what is sent, patterns too', path, 'path') },
+  options: PUT_OPTIONS,
+  examples: [{ line: "mput '*.pdf' notes.txt --to nas", does: 'sends what matches, and notes.txt' }],
+  run: async (context, { arguments: { paths }, options }) =>
+    await sendPaths(context, paths, undefined, options),
+});
+
+/** @param typed undefined for where the shell stands. */
+async function sendPaths(
+  context: Context,
+  sources: readonly string[],
+  typed: string | undefined,
+  options: PutInput,
+): Promise<void> {
+  if (context.shell === undefined && typed === undefined && options.to === undefined) {
+    throw errorOf('USAGE', 'no peer is named', { hint: 'write put LOCAL PEER:/SHARE/, or add --to PEER' });
+  }
+  if (options.passwordStdin && sources.includes(STREAM_PATH)) {
+    throw errorOf('USAGE', 'standard input can hold the password or the file, not both', {
+      hint: 'name a file in LOCALSTREAM_PASSWORD_FILE',
+    });
+  }
+  const place = placeOf(context, typed, options.to);
+  const local = await expandLocal(sources);
+  for (const source of local) await checkSource(source);
+  await withSession(context, place.peer, options, async (session) => {
+    const target = place.path === '/' ? await onlyWritableShare(session, context.signal) : place.path;
+    await moveAndAsk(context, options, async (again) => {
+      using progress = context.progress();
+      return await session.put(local, target, {
+        ...transferOptions(context, progress),
+        ...moveOptions(options),
+        ...again,
+      });
+    });
+  });
+}
 
 /** A source that is not there is told before a connection is made, and a swapped pair of arguments as what it is. */
 async function checkSource(local: string): Promise<void> {

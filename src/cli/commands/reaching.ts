@@ -119,6 +119,17 @@ export function placeOf(context: Context, text: string | undefined, peer: PeerAd
   throw errorOf('USAGE', 'no peer is named', { hint: 'write PEER:/SHARE/PATH, for example nas:/docs' });
 }
 
+/** The one peer on which all places of a command are. Throws USAGE where they are on several. */
+export function onePeer(places: readonly Place[]): Place['peer'] {
+  const [first] = places;
+  const same = (peer: Place['peer']) =>
+    peer?.host === first?.peer?.host && peer?.port === first?.peer?.port && peer?.user === first?.peer?.user;
+  if (places.every(({ peer }) => same(peer))) return first?.peer;
+  throw errorOf('USAGE', 'the paths are on different servers', {
+    hint: 'write one command for each server',
+  });
+}
+
 function rooted(path: string | undefined): string {
   if (path === undefined || path === '') return '/';
   return path.startsWith('/') ? path : `/${path}`;
