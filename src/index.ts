@@ -53,11 +53,19 @@ export type { Auth } from './server/visit.ts';
 export type { Change, Changed } from './session/changes.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
 export type { Offer } from './session/offer.ts';
-export type { PutOptions, ReceiveOptions, RetryNotice, TransferOptions } from './session/options.ts';
+export type {
+  GetOptions,
+  PutOptions,
+  ReceiveOptions,
+  RetryNotice,
+  SealedPutOptions,
+  TransferOptions,
+} from './session/options.ts';
 export type { TypedCode } from './session/pair.ts';
 export type {
   Direction,
   FileOutcome,
+  OpenedFile,
   PeerInfo,
   Progress,
   Receipt,

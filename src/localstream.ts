@@ -1,11 +1,11 @@
 /** One machine's localstream: its identity, whom it trusts, its listeners, its sessions. The server manager. */
 
-import { createPublicKey } from 'node:crypto';
 import { resolve } from 'node:path';
+
 import type { UserStore } from './auth/user-store.ts';
 import type { ConnectOptions } from './client/link.ts';
+import { readersOf } from './client/seal-readers.ts';
 import { Session } from './client/session.ts';
-import type { Reader } from './crypto/envelope.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import { type OpenedSeal, openSeal } from './crypto/envelope-open.ts';
 import { Sealer } from './crypto/envelope-seal.ts';
@@ -14,7 +14,6 @@ import type { Browser } from './discovery/browser.ts';
 import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
-import { escapeText } from './protocol/text.ts';
 import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
@@ -25,6 +24,7 @@ import { ensureHome, type Home, resolveHome } from './store/home.ts';
 import { loadIdentity } from './store/identity-store.ts';
 import type { Warn } from './store/json-file.ts';
 import { ReceiptStore } from './store/receipt-store.ts';
+import { SealSecrets } from './store/seal-secret.ts';
 import { SessionStore } from './store/session-store.ts';
 import { loadSettings } from './store/settings-store.ts';
 import { TrustStore } from './store/trust-store.ts';
@@ -149,7 +149,7 @@ export class Localstream implements AsyncDisposable {
     metadata: SealMetadata,
   ): Promise<AsyncGenerator<Uint8Array, void>> {
     const { identity, trust } = this.#host;
-    const known = await Promise.all(readers.map((reader) => readerOf(trust, reader)));
+    const known = await readersOf(trust, readers);
     return new Sealer({ readers: known, identity, metadata }).seal(source);
   }
 
@@ -247,6 +247,7 @@ interface HostParts {
   readonly inbox: string;
   /** Servers whose keys were taken unseen in this run. */
   readonly unseen: Set<Fingerprint>;
+  readonly sealSecrets: SealSecrets;
 }
 
 /**
@@ -288,23 +289,13 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
       users,
       inbox: settings.inbox.folder === null ? home.inbox : resolve(settings.inbox.folder),
       unseen: new Set(),
+      sealSecrets: new SealSecrets(home, warn),
     },
     home,
     sessions,
     receipts,
     warn,
   );
-}
-
-async function readerOf(trust: TrustStore, fingerprint: Fingerprint): Promise<Reader> {
-  const peer = await trust.get(fingerprint);
-  if (peer === undefined) throw errorOf('NOT_TRUSTED', `no trusted peer has the key ${fingerprint}`);
-  if (peer.encryptionKey === undefined)
-    throw errorOf('NOT_FOUND', `the encryption key of '${escapeText(peer.name)}' is not known yet`, {
-      hint: 'connect to it once',
-    });
-  const key = Buffer.from(peer.encryptionKey, 'base64');
-  return { fingerprint, encryptionKey: createPublicKey({ key, type: 'spki', format: 'der' }) };
 }
 
 /** Where only this machine itself can come from. */

@@ -293,6 +293,19 @@ export interface OutcomeDetail {
   savedAs: string | null;
 }
 
+/** What became of one sealed file that has arrived. */
+export interface OpenedDetail {
+  path: string;
+  /** What it is called now; null where it was not opened. */
+  name: string | null;
+  /** `kept`: it is sealed for others. */
+  outcome: 'opened' | 'same' | 'skipped' | 'kept' | 'failed';
+  /** Fingerprint of who has sealed it. */
+  sealer: string | null;
+  code: ErrorCode | null;
+  reason: string | null;
+}
+
 /** A transfer has ended, and its files are committed at the receiver. */
 export interface ReceiptEvent {
   event: 'receipt';
@@ -317,6 +330,8 @@ export interface ReceiptEvent {
   /** Of the receiver, over the receipt; base64. */
   signature: string;
   signedBy: string;
+  /** Sealed files that were opened after they had arrived; absent where there were none. */
+  opened?: OpenedDetail[];
 }
 
 /** How far one transfer is, within {@link StatusEvent}. */

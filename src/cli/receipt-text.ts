@@ -1,8 +1,8 @@
 /** Receipts in words, as events, and as the outcome of a command. */
 import { errorOf, meaningOf } from '../errors.ts';
-import type { FileOutcome, Receipt } from '../index.ts';
+import type { FileOutcome, OpenedFile, Receipt } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
-import type { OutcomeDetail, ReceiptEvent } from './events.ts';
+import type { OpenedDetail, OutcomeDetail, ReceiptEvent } from './events.ts';
 import type { Output } from './output.ts';
 import type { Paint } from './paint.ts';
 import { peerDetail, peerName } from './peer-text.ts';
@@ -13,7 +13,7 @@ const SHOWN_OUTCOMES = 20;
 
 export function receiptEvent(receipt: Receipt): ReceiptEvent {
   const { transferId, direction, files, bytes, bytesMoved, seconds, digest, failed, skipped, code } = receipt;
-  const { linked, signature, signedBy } = receipt;
+  const { linked, signature, signedBy, opened } = receipt;
   return {
     event: 'receipt',
     transferId,
@@ -31,6 +31,18 @@ export function receiptEvent(receipt: Receipt): ReceiptEvent {
     outcomes: receipt.outcomes.map(outcomeDetail),
     signature,
     signedBy,
+    ...(opened && { opened: opened.map(openedDetail) }),
+  };
+}
+
+function openedDetail({ path, name, outcome, sealer, code, reason }: OpenedFile): OpenedDetail {
+  return {
+    path,
+    name: name ?? null,
+    outcome,
+    sealer: sealer ?? null,
+    code: code ?? null,
+    reason: reason ?? null,
   };
 }
 
@@ -60,7 +72,23 @@ function receiptText(receipt: Receipt, paint: Paint): string {
   const more = Math.max(outcomes.length, files) - Math.min(outcomes.length, SHOWN_OUTCOMES);
   if (more > 0) lines.push(`… and ${plural(more, 'more file')}; --json lists them`);
   if (outcomes.length !== 1) lines.push(`${receipt.digest}  (manifest)`);
+  const { opened = [] } = receipt;
+  lines.push(...opened.slice(0, SHOWN_OUTCOMES).map(openedText));
+  if (opened.length > SHOWN_OUTCOMES)
+    lines.push(`… and ${plural(opened.length - SHOWN_OUTCOMES, 'more sealed file')}`);
   return lines.join('\n');
+}
+
+/** `opened a.pdf.sealed: a.pdf, sealed by SHA256:…`. */
+function openedText({ path, name, outcome, sealer, reason }: OpenedFile): string {
+  const shown = escapeText(path);
+  if (name === undefined)
+    return outcome === 'kept'
+      ? `left sealed: ${shown} (${escapeText(reason ?? '')})`
+      : `not opened: ${shown} (${escapeText(reason ?? '')})`;
+  const note =
+    outcome === 'same' ? ', was there already' : outcome === 'skipped' ? ', skipped: it is there' : '';
+  return `opened ${shown}: ${escapeText(name)}, sealed by ${sealer}${note}`;
 }
 
 /** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`. */

@@ -12,6 +12,7 @@ import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo } from '../session/report.ts';
 import { typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
+import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { CodeTrust } from './code-trust.ts';
@@ -31,6 +32,7 @@ export interface SessionHost {
   readonly inbox: string;
   /** Servers whose keys were pinned unseen in this run. */
   readonly unseen: Set<Fingerprint>;
+  readonly sealSecrets: SealSecrets;
 }
 
 export interface ConnectOptions {

@@ -7,8 +7,15 @@ import type { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
 import { insideOf, isSameOffer, type Offer, receivedPlace } from '../session/offer.ts';
-import type { PutOptions, ReceiveOptions, RetryNotice, TransferOptions } from '../session/options.ts';
-import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import type {
+  GetOptions,
+  PutOptions,
+  ReceiveOptions,
+  RetryNotice,
+  SealedPutOptions,
+  TransferOptions,
+} from '../session/options.ts';
+import type { FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import { offeredRoots } from '../transfer/offered.ts';
@@ -16,7 +23,9 @@ import { filterRules } from '../transfer/path-filter.ts';
 import { namedRoots, STREAM_PATH } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
+import { ReceivedSeals } from './received-seals.ts';
 import { retry } from './reconnect.ts';
+import { sealedRoots, sealFor, unsealedPaths } from './seal-readers.ts';
 
 /** How something is removed from a share. */
 export interface RemoveOptions {
@@ -53,6 +62,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Settles when the session is over; undefined when it was closed from this side. */
   readonly closed: Promise<LocalstreamError | undefined>;
   readonly #link: Link;
+  readonly #host: SessionHost;
   readonly #settings: Settings;
   readonly #inbox: string;
   readonly #continuations = new Continuations();
@@ -70,11 +80,12 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Why the present connection broke, while another one may take its place. */
   #lost: LocalstreamError | undefined;
 
-  private constructor(link: Link, { settings, inbox }: SessionHost) {
+  private constructor(link: Link, host: SessionHost) {
     super();
     this.#link = link;
-    this.#settings = settings;
-    this.#inbox = inbox;
+    this.#host = host;
+    this.#settings = host.settings;
+    this.#inbox = host.inbox;
     this.closed = this.#over.promise;
     this.#watch();
   }
@@ -135,37 +146,68 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /**
    * Fetches files and folders. A file goes into a `local` that is a folder or ends in `/`; otherwise `local` is its
    * name. A folder goes into a `local` that ends in `/`, `.` or `..`; otherwise `local` is its name. A connection that
-   * breaks is made again and the transfer goes on where it stood.
+   * breaks is made again and the transfer goes on where it stood. What ends in `.sealed` and is sealed for this machine
+   * is then opened, and the sealed file goes: see {@link Receipt.opened}.
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
    * @param local `-` is standard output.
    * @throws NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
    */
-  async get(remote: readonly string[], local: string, options: ReceiveOptions = {}): Promise<Receipt> {
+  async get(remote: readonly string[], local: string, options: GetOptions = {}): Promise<Receipt> {
     const wanted = remote.map(lastComponent);
     if (new Set(wanted).size < wanted.length)
       throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });
     const once = local === STREAM_PATH ? { ...options, retryFor: 0 } : options;
-    return await this.#lasting(once, async (connection, request) => {
+    const seals = this.#seals(local, options);
+    const receipt = await this.#lasting(once, async (connection, request) => {
       const place = (roots: readonly OfferedRoot[]) => {
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
         if (!asked) throw errorOf('BAD_MESSAGE', 'the server offers something else than what was asked for');
-        return this.#place(local, roots, options, request);
+        const found = this.#place(local, roots, options, request);
+        return seals?.at(found) ?? found;
       };
-      return await connection.get(remote, this.#existing(options), place, request);
+      const note = (transfer: { readonly id: string }, outcomes: FileOutcome[]) => {
+        if (transfer.id === request.id) seals?.add(outcomes);
+      };
+      connection.on('settled', note);
+      try {
+        return await connection.get(remote, this.#existing(options), place, request);
+      } finally {
+        connection.off('settled', note);
+      }
+    });
+    return (await seals?.open(receipt)) ?? receipt;
+  }
+
+  /** What opens the sealed files of a get; nothing where they are to stay as they are. */
+  #seals(local: string, options: GetOptions): ReceivedSeals | undefined {
+    if (options.keepSealed || options.dryRun || local === STREAM_PATH) return undefined;
+    const { identity, trust } = this.#host;
+    return new ReceivedSeals({
+      identity,
+      trust,
+      fromAnyone: options.fromAnyone ?? false,
+      existing: this.#existing(options),
+      durable: options.durable ?? false,
+      unattended: options.unattended ?? false,
+      bound: this.#settings.receiptFiles,
+      signal: options.signal,
     });
   }
 
   /** Sends files and folders into a share, by the same rules. */
-  async put(local: readonly string[], remote: string, options: PutOptions = {}): Promise<Receipt> {
-    const { roots, specs } = namedRoots(local);
-    const { durable, dryRun, trustMtime, verify } = options;
+  async put(local: readonly string[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
+    const seal = options.sealFor && (await sealFor(this.#host, options.sealFor));
+    const named = namedRoots(local);
+    const { specs } = named;
+    const roots = seal ? sealedRoots(named.roots, seal) : named.roots;
+    const { durable, dryRun, trustMtime, verify, only, follow } = options;
     const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
-    const rules = filterRules(options);
+    const rules = filterRules({ ...options, ...(seal && only && { only: unsealedPaths(only) }) });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
     return await this.#lasting(once, (connection, request) =>
-      connection.put(specs, roots, remote, how, { ...request, rules, follow: options.follow }),
+      connection.put(specs, roots, remote, how, { ...request, rules, follow, seal }),
     );
   }
 

@@ -33,6 +33,7 @@ import { sameBytes } from './exchange.ts';
 import { FINGERPRINT_BYTES, type Fingerprint, fingerprintBytes, fingerprintOfBytes } from './fingerprint.ts';
 import type { Identity } from './identity.ts';
 import { RSA_BYTES } from './rsa.ts';
+import { oaepEncrypt } from './rsa-padding.ts';
 
 /** How pieces are encrypted. One more is one more row. */
 export const SUITES = {
@@ -46,9 +47,10 @@ export type Suite = keyof typeof SUITES;
 /** The key of a seal's contents, which each reader gets. */
 export type ContentKey = Branded<Buffer, 'ContentKey'>;
 
-const MAGIC = Buffer.from('LSSEAL1\0', 'latin1');
+/** What every sealed file begins with. */
+export const SEAL_MAGIC: Buffer = Buffer.from('LSSEAL1\0', 'latin1');
 const SALT_BYTES = 32;
-const FIXED_BYTES = MAGIC.length + 4 + SALT_BYTES;
+const FIXED_BYTES = SEAL_MAGIC.length + 4 + SALT_BYTES;
 const READER_BYTES = FINGERPRINT_BYTES + RSA_BYTES;
 const MAC_BYTES = 32;
 const KEY_BYTES = 32;
@@ -112,6 +114,18 @@ function label(suite: Suite, fingerprint: Fingerprint): Buffer {
   return Buffer.concat([name, Buffer.from([SUITES[suite]]), fingerprintBytes(fingerprint)]);
 }
 
+function wrapKey(
+  { fingerprint, encryptionKey }: Reader,
+  suite: Suite,
+  key: ContentKey,
+  seed?: Buffer,
+): Buffer {
+  const oaepLabel = label(suite, fingerprint);
+  if (seed) return oaepEncrypt(encryptionKey, key, oaepLabel, seed);
+  const padding = constants.RSA_PKCS1_OAEP_PADDING;
+  return publicEncrypt({ key: encryptionKey, padding, oaepHash: 'sha256', oaepLabel }, key);
+}
+
 function headerMac(key: ContentKey, salt: Uint8Array, header: Uint8Array): Buffer {
   return createHmac('sha256', hkdf(key, salt, 'localstream/1 seal header'))
     .update(header)
@@ -125,7 +139,8 @@ function keysOf(key: ContentKey, header: SealHeader): SealKeys {
 }
 
 /**
- * Draws a key and writes the header for some readers, each named once. `key` and `salt` are for vectors.
+ * Draws a key and writes the header for some readers, each named once. `key` and `salt` are for vectors, and with
+ * `seedOf` (what OAEP draws for each reader) for a seal that comes out the same again.
  * @throws USAGE for no reader or more than {@link MOST_READERS}.
  */
 export function newHeader(
@@ -134,27 +149,20 @@ export function newHeader(
   pieceBits: number = PIECE_BITS,
   key: ContentKey = randomBytes(KEY_BYTES) as ContentKey,
   salt: Buffer = randomBytes(SALT_BYTES),
+  seedOf?: (reader: Fingerprint) => Buffer,
 ): { readonly header: SealHeader; readonly keys: SealKeys } {
   const byName = new Map(readers.map((reader) => [reader.fingerprint, reader]));
   if (byName.size === 0 || byName.size > MOST_READERS)
     throw errorOf('USAGE', `a seal has from 1 to ${MOST_READERS} readers`);
   if (!Number.isInteger(pieceBits) || pieceBits < LEAST_PIECE_BITS || pieceBits > MOST_PIECE_BITS)
     throw new RangeError(`pieces have from 2^${LEAST_PIECE_BITS} to 2^${MOST_PIECE_BITS} bytes`);
-  const wrapped = [...byName.values()].map(({ fingerprint, encryptionKey }) => ({
-    fingerprint,
-    wrapped: publicEncrypt(
-      {
-        key: encryptionKey,
-        padding: constants.RSA_PKCS1_OAEP_PADDING,
-        oaepHash: 'sha256',
-        oaepLabel: label(suite, fingerprint),
-      },
-      key,
-    ),
+  const wrapped = [...byName.values()].map((reader) => ({
+    fingerprint: reader.fingerprint,
+    wrapped: wrapKey(reader, suite, key, seedOf?.(reader.fingerprint)),
   }));
   const fixed = Buffer.from([SUITES[suite], pieceBits, wrapped.length >> 8, wrapped.length & 0xff]);
   const rows = wrapped.flatMap((reader) => [fingerprintBytes(reader.fingerprint), reader.wrapped]);
-  const bytes = Buffer.concat([MAGIC, fixed, salt, ...rows]);
+  const bytes = Buffer.concat([SEAL_MAGIC, fixed, salt, ...rows]);
   const mac = headerMac(key, salt, bytes);
   const header: SealHeader = { suite, pieceBits, salt, readers: wrapped, bytes, mac };
   return { header, keys: keysOf(key, header) };
@@ -166,8 +174,8 @@ export function newHeader(
  */
 export function parseHeader(start: Uint8Array): SealHeader | undefined {
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
-  const known = Math.min(bytes.length, MAGIC.length);
-  if (!bytes.subarray(0, known).equals(MAGIC.subarray(0, known))) throw broken('this is no sealed file');
+  const known = Math.min(bytes.length, SEAL_MAGIC.length);
+  if (!bytes.subarray(0, known).equals(SEAL_MAGIC.subarray(0, known))) throw broken('this is no sealed file');
   if (bytes.length < FIXED_BYTES) return undefined;
   const [code, pieceBits, count] = [bytes.readUInt8(8), bytes.readUInt8(9), bytes.readUInt16BE(10)];
   const suite = (Object.keys(SUITES) as Suite[]).find((name) => SUITES[name] === code);
@@ -224,7 +232,10 @@ function associatedData(index: number, final: boolean): Buffer {
   return data;
 }
 
-/** Encrypts a piece: nonce, ciphertext and tag. */
+/** What is encrypted at once: Node makes a new buffer for it, and small ones are had again without asking the system. */
+const PART_BYTES = 64 * 1024;
+
+/** Encrypts a piece: nonce, ciphertext in parts, and tag. */
 export function sealPiece(
   keys: SealKeys,
   index: number,
@@ -234,9 +245,11 @@ export function sealPiece(
 ): Buffer[] {
   const cipher = createCipheriv(keys.suite as 'aes-256-gcm', keys.pieceKey, nonce, CIPHER_OPTIONS);
   cipher.setAAD(associatedData(index, final));
-  const ciphertext = cipher.update(plaintext);
+  const parts = [nonce];
+  for (let at = 0; at < plaintext.length; at += PART_BYTES)
+    parts.push(cipher.update(plaintext.subarray(at, at + PART_BYTES)));
   cipher.final();
-  return [nonce, ciphertext, cipher.getAuthTag()];
+  return [...parts, cipher.getAuthTag()];
 }
 
 /** Decrypts a piece. @throws INTEGRITY where it is not the one of this place. */

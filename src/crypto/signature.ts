@@ -1,4 +1,5 @@
 import { constants, type KeyObject, sign, verify } from 'node:crypto';
+import { pssSign } from './rsa-padding.ts';
 
 /** What a signature is for. Each purpose has its own prefix, so that no signature counts as one of another kind. */
 export type StatementPurpose = 'enc-key' | 'receipt' | 'sealed';
@@ -27,6 +28,16 @@ export async function signStatement(
     else resolve(signature);
   });
   return promise;
+}
+
+/** As {@link signStatement}, on this thread and with the salt handed in: the same statement has the same signature. */
+export function signStatementWith(
+  signingKey: KeyObject,
+  purpose: StatementPurpose,
+  body: Uint8Array,
+  salt: Uint8Array,
+): Buffer {
+  return pssSign(signingKey, statement(purpose, body), salt);
 }
 
 /** Whether a signature by {@link signStatement} is right. False for anything malformed; never throws for the peer's bytes. */

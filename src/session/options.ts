@@ -1,4 +1,5 @@
 /** What a caller may say of a transfer, whichever end of it is here. */
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { LocalstreamError } from '../errors.ts';
 import type { ExistingPolicy } from '../protocol/messages.ts';
 import type { Progress } from './report.ts';
@@ -61,4 +62,21 @@ export interface PutOptions extends TransferOptions {
 export interface ReceiveOptions extends TransferOptions {
   /** Nobody was asked about the names: hidden files are not written into the user's home folder. */
   readonly unattended?: boolean;
+}
+
+/** How files are fetched. */
+export interface GetOptions extends ReceiveOptions {
+  /** Sealed files stay as they are at the server. */
+  readonly keepSealed?: boolean;
+  /** Sealed files are opened whoever has sealed them; otherwise this machine or a trusted peer. */
+  readonly fromAnyone?: boolean;
+}
+
+/** How files are put into a share. */
+export interface SealedPutOptions extends PutOptions {
+  /**
+   * Files are sealed for these trusted peers before they leave, each under its name and `.sealed`: the server can neither
+   * read nor replace them. Names of files and folders, sizes, times and where links point stay visible.
+   */
+  readonly sealFor?: readonly Fingerprint[];
 }

@@ -67,6 +67,20 @@ export interface FileOutcome {
   readonly linked?: true;
 }
 
+/** What became of a sealed file that has arrived. */
+export interface OpenedFile {
+  /** As its outcome has it, unescaped. */
+  readonly path: string;
+  /** The name that it has now; undefined where it was not opened. */
+  readonly name: string | undefined;
+  /** `kept`: it is sealed for others, and is here as it was at the server. */
+  readonly outcome: 'opened' | 'same' | 'skipped' | 'kept' | 'failed';
+  /** Who has sealed it; proven. */
+  readonly sealer?: Fingerprint;
+  readonly code?: ErrorCode;
+  readonly reason?: string;
+}
+
 /** What a transfer came to, signed by its receiver. */
 export interface Receipt {
   readonly transferId: string;
@@ -93,4 +107,6 @@ export interface Receipt {
   readonly signature: string;
   readonly body: string;
   readonly signedBy: Fingerprint;
+  /** Sealed files that were opened after they had arrived, failures first, bounded; absent where there were none. */
+  readonly opened?: readonly OpenedFile[];
 }

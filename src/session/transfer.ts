@@ -16,6 +16,7 @@ import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
 import type { FilterRules } from '../transfer/path-filter.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
+import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import {
@@ -70,6 +71,8 @@ export interface SourceHow {
   readonly follow?: boolean | undefined;
   /** Transfers of one group send the same files: see `WorkerPool.newGroup`. */
   readonly group?: number | undefined;
+  /** Files are sealed while they are read. */
+  readonly seal?: SealSpec | undefined;
 }
 
 type Phase = Progress['phase'] | 'over';
@@ -133,10 +136,20 @@ export class TransferEnd {
 
   /** Starts to read and send. */
   startSource(roots: readonly SourceSpec[], how: SourceHow = {}): void {
-    const { rules, follow = false, group } = how;
+    const { rules, follow = false, group, seal } = how;
     const line = this.#open(group);
     const { transfer } = line;
-    line.post({ kind: 'source', transfer, plan: this.#plan, chunk: this.chunk, roots, rules, follow, group });
+    line.post({
+      kind: 'source',
+      transfer,
+      plan: this.#plan,
+      chunk: this.chunk,
+      roots,
+      rules,
+      follow,
+      group,
+      seal,
+    });
   }
 
   /** Starts to receive and write. */

@@ -14,6 +14,8 @@ export interface Home {
   readonly settingsFile: string;
   readonly identityFile: string;
   readonly trustFile: string;
+  /** What seals are drawn from that go on after a broken transfer. */
+  readonly sealingFile: string;
   readonly sessionsFile: string;
   /** The users, where no database is set. */
   readonly usersFile: string;
@@ -49,6 +51,7 @@ function homeAt({ config, data, log }: { config: string; data: string; log: stri
     settingsFile: join(config, 'config.json'),
     identityFile: join(data, 'identity.json'),
     trustFile: join(data, 'trust.json'),
+    sealingFile: join(data, 'sealing.json'),
     sessionsFile: join(data, 'sessions.json'),
     usersFile: join(data, 'users.db'),
     receipts: join(data, 'receipts'),
@@ -91,7 +94,7 @@ export function ensureHome(home: Home): void {
 }
 
 const OURS =
-  /^(config|identity|trust|sessions)\.json|^users\.db|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
+  /^(config|identity|trust|sealing|sessions)\.json|^users\.db|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
 
 /**
  * Makes one folder with mode 0700, or checks that an existing one is private.

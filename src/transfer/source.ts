@@ -9,8 +9,9 @@ import { escapeText } from '../protocol/text.ts';
 import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { checkLinkTarget } from './link.ts';
-import { checkName, checkPath, encodeName, pathText, type SafePath } from './name.ts';
+import { checkName, checkPath, decodeName, encodeName, pathText, type SafePath } from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
+import { asSealed, SEALED_SUFFIX, type SealedFile, SealReader, type SealSpec } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
@@ -40,6 +41,8 @@ export interface SourceHandle {
   readonly seen?: EntryStat;
   /** Where a link that was followed leads: opened anew from there. */
   readonly followed?: string;
+  /** What it is, where it is sealed while it is read. */
+  readonly sealed?: SealedFile;
 }
 
 /** What a tree is read by. */
@@ -47,6 +50,8 @@ export interface SourceOptions {
   readonly rules: FilterRules | undefined;
   /** Links are sent as what they point at. Only for what the user of this machine named. */
   readonly follow: boolean;
+  /** Files are sealed while they are read. Only for what the user of this machine named. */
+  readonly seal?: SealSpec | undefined;
 }
 
 /** A path that stands for standard input and output. */
@@ -104,22 +109,53 @@ export function openSourceTree(
 ): SourceTree<SourceHandle> & Disposable {
   const open = new Set<SourceRoot>();
   function* walkAll(): Generator<SourceEntry<SourceHandle>> {
-    for (const spec of specs) yield* walkSpec(spec, open, options);
+    for (const spec of specs)
+      for (const found of walkSpec(spec, open, options))
+        yield options.seal ? sealedEntry(found, options.seal) : found;
   }
   return {
     walk: walkAll,
-    open: ({ root, path, seen, followed }: SourceHandle, size: number): SourceReader => {
-      if (!root) return openStream(STANDARD_INPUT);
-      const file = followed === undefined ? root.open(path, seen) : openFollowed(followed);
-      if (file.size === size) return file;
-      file.close();
-      throw errorOf('SOURCE_CHANGED', 'the file changed its size after it was announced');
+    open: (handle: SourceHandle, size: number): SourceReader => {
+      const { sealed } = handle;
+      if (!sealed || !options.seal) return openPlain(handle, size);
+      const reader = openPlain(handle, sealed.size);
+      try {
+        return new SealReader(reader, sealed, options.seal);
+      } catch (error) {
+        reader.close();
+        throw error;
+      }
     },
     [Symbol.dispose]: () => {
       for (const root of open) root.close();
       open.clear();
     },
   };
+}
+
+function openPlain({ root, path, seen, followed }: SourceHandle, size: number): SourceReader {
+  if (!root) return openStream(STANDARD_INPUT);
+  const file = followed === undefined ? root.open(path, seen) : openFollowed(followed);
+  if (file.size === size) return file;
+  file.close();
+  throw errorOf('SOURCE_CHANGED', 'the file changed its size after it was announced');
+}
+
+/** The entry of a file that is sealed while it is read; everything else as it is. */
+function sealedEntry(found: SourceEntry<SourceHandle>, seal: SealSpec): SourceEntry<SourceHandle> {
+  const { entry, path, reference } = found;
+  if (entry.kind !== ENTRY.file) return found;
+  try {
+    const sealed = asSealed(entry, reference.seen, seal);
+    return {
+      entry: sealed.entry,
+      path: `${path}${SEALED_SUFFIX}`,
+      reference: { ...reference, sealed: sealed.file },
+    };
+  } catch (error) {
+    if (!(error instanceof LocalstreamError)) throw error;
+    return failedEntry(path.split('/'), decodeName(entry.name), error, reference);
+  }
 }
 
 function* walkSpec(
@@ -205,7 +241,8 @@ function* followLink(
     const [step] = walk(target);
     if (!step) return;
     const entry = toEntry(step, target, 0, shown.slice(0, -1));
-    yield { ...entry, reference: { root, path, followed: root.pathOf(path) } };
+    const { seen } = entry.reference;
+    yield { ...entry, reference: { root, path, ...(seen && { seen }), followed: root.pathOf(path) } };
   } finally {
     target.close();
   }

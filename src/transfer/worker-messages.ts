@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ExistingPolicy } from '../protocol/messages.ts';
 import type { FilterRules } from './path-filter.ts';
 import type { Counters, Settled } from './progress.ts';
+import type { SealSpec } from './sealed-source.ts';
 import type { SourceSpec } from './source.ts';
 import type { TargetPlace } from './target.ts';
 
@@ -23,6 +24,8 @@ export type ToWorker = { readonly transfer: number } & (
       readonly follow: boolean;
       /** Transfers of one number send the same files and share what is read. */
       readonly group: number | undefined;
+      /** Files are sealed while they are read. */
+      readonly seal: SealSpec | undefined;
     }
   | {
       readonly kind: 'target';

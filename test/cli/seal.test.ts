@@ -103,6 +103,43 @@ test('both work through pipes', () => {
   assert.equal(cut.status, 6, cut.stderr);
 });
 
+test('put --seal-for and get, with a server between that reads nothing and changes a bit', async () => {
+  const kept = folderIn(folder, 'kept');
+  const keeper = { home: join(folder, 'keeper-home'), cwd: kept };
+  await using served = await serve(['--open', '--share', `kept=${kept}:rw`], keeper);
+  const to = ['--fingerprint', served.fingerprint];
+  const put = await run(['put', 'a.bin', `${served.peer}:/kept/`, '--seal-for', 'alice', ...to], bob);
+  assert.equal(put.status, 0, put.stderr);
+  assert.deepEqual(readdirSync(kept), ['a.bin.sealed']);
+  assert.equal(readFileSync(join(kept, 'a.bin.sealed')).includes('localstream'), false);
+  const got = await run(['get', `${served.peer}:/kept/a.bin.sealed`, 'b.bin', ...to], alice);
+  assert.equal(got.status, 0, got.stderr);
+  assert.match(got.stdout, /opened a\.bin\.sealed: b\.bin, sealed by SHA256:/);
+  assert.deepEqual(readFileSync(join(out, 'b.bin')), content);
+  assert.equal(existsSync(join(out, 'b.bin.sealed')), false);
+  const json = await run(['get', `${served.peer}:/kept/a.bin.sealed`, 'c.bin', ...to, '--json'], alice);
+  assert.match(json.stdout, /"opened":\[\{"path":"a\.bin\.sealed","name":"c\.bin","outcome":"opened"/);
+  // Somebody for whom it is not sealed gets it as it is.
+  const closed = await run(['get', `${served.peer}:/kept/a.bin.sealed`, '.', ...to], { ...bob, cwd: out });
+  assert.equal(closed.status, 0, closed.stderr);
+  assert.match(closed.stdout, /left sealed: a\.bin\.sealed/);
+  const bytes = readFileSync(join(kept, 'a.bin.sealed'));
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1000) ^ 1, bytes.length - 1000);
+  writeFileSync(join(kept, 'a.bin.sealed'), bytes);
+  const changed = await run(
+    ['get', `${served.peer}:/kept/a.bin.sealed`, 'd.bin', '--overwrite', ...to],
+    alice,
+  );
+  assert.equal(changed.status, 6, changed.stderr);
+  assert.match(changed.stderr, /the seal is broken/);
+  assert.deepEqual(
+    readdirSync(out).filter((name) => name.startsWith('d.')),
+    [],
+  );
+  const nobody = await run(['put', 'a.bin', `${served.peer}:/kept/`, '--seal-for', 'nobody', ...to], bob);
+  assert.equal(nobody.status, 3, nobody.stderr);
+});
+
 test('nothing is sealed for nobody, or for who is not trusted', async () => {
   assert.equal((await run(['seal', 'a.bin'], bob)).status, 2);
   assert.equal((await run(['seal', 'a.bin', '--for', 'nobody'], bob)).status, 3);

@@ -1,10 +1,10 @@
 /** get, put: files and folders from and to the shares of a server. */
 import { stat } from 'node:fs/promises';
 import { errorOf, systemCode } from '../../errors.ts';
-import type { Session } from '../../index.ts';
+import type { Fingerprint, Session } from '../../index.ts';
 import { fsPath } from '../../transfer/name.ts';
 import { STREAM_PATH } from '../../transfer/source.ts';
-import { defineCommand, option, several } from '../command.ts';
+import { defineCommand, flag, list, option, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import {
   EXISTING_NOTE,
@@ -20,7 +20,8 @@ import { expandLocal, expandRemote, splitOperands } from '../operands.ts';
 import { looksRemote, type PeerAddress, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { UNITS_NOTE } from '../units.ts';
-import { path } from '../values.ts';
+import { path, text } from '../values.ts';
+import { findReaders } from './peers.ts';
 import { onePeer, placeOf, REACH_OPTIONS, type Reach, TRUST_NOTE, withSession } from './reaching.ts';
 
 const TARGET_NOTE =
@@ -28,13 +29,24 @@ const TARGET_NOTE =
 const LOCAL_NOTE =
   'The local side is never taken for a peer, whatever it holds: put a:b nas:/in/ sends the file a:b.';
 
+const OPEN_NOTE =
+  'A file that ends in .sealed and is sealed for this machine is opened when it has arrived: it gets the name, time and mode ' +
+  'from within, or the name that is given here, and the sealed file goes. What has been changed since it was sealed is ' +
+  'removed, and the status is 6. What is sealed for others stays as it is.';
+const SEAL_NOTE =
+  'With --seal-for each file is sealed before it leaves and kept as NAME.sealed; the server can neither read nor replace what ' +
+  'is in it. It sees names, folders, sizes, times, where links point, and the fingerprints of the readers.';
+
 const GET_OPTIONS = {
   from: option('PEER', 'the server', parsePeer, 'peer'),
   ...RECEIVE_OPTIONS,
+  keepSealed: flag('leave sealed files as they are at the server'),
+  fromAnyone: flag('open what was sealed by somebody whose key is not trusted'),
   ...REACH_OPTIONS,
 } as const;
 const PUT_OPTIONS = {
   to: option('PEER', 'the server', parsePeer, 'peer'),
+  sealFor: list('PEER[,PEER]', 'encrypt files so that only these trusted peers can read them', text, 'peer'),
   ...SOURCE_OPTIONS,
   ...TARGET_OPTIONS,
   ...REACH_OPTIONS,
@@ -47,7 +59,7 @@ export const get = defineCommand({
   scope: 'both',
   background: true,
   summary: 'fetch files and folders from a server',
-  notes: [TARGET_NOTE, TREE_NOTE, EXISTING_NOTE, LOCAL_NOTE, TRUST_NOTE, UNITS_NOTE],
+  notes: [TARGET_NOTE, TREE_NOTE, EXISTING_NOTE, OPEN_NOTE, LOCAL_NOTE, TRUST_NOTE, UNITS_NOTE],
   arguments: {
     paths: several(
       'what is fetched, /SHARE/PATH or PEER:/SHARE/PATH, patterns too; of several the last is the local target',
@@ -86,8 +98,14 @@ export const mget = defineCommand({
 });
 
 /** What the options of get and of put were given as. */
-type GetInput = MoveInput & Reach & { readonly from: PeerAddress | undefined };
-type PutInput = MoveInput & Reach & { readonly to: PeerAddress | undefined };
+type GetInput = MoveInput &
+  Reach & {
+    readonly from: PeerAddress | undefined;
+    readonly keepSealed: boolean;
+    readonly fromAnyone: boolean;
+  };
+type PutInput = MoveInput &
+  Reach & { readonly to: PeerAddress | undefined; readonly sealFor: readonly string[] };
 
 async function fetchPaths(
   context: Context,
@@ -109,6 +127,8 @@ async function fetchPaths(
       return await session.get(remote, target, {
         ...transferOptions(context, progress),
         ...moveOptions(options),
+        keepSealed: options.keepSealed,
+        fromAnyone: options.fromAnyone,
         ...again,
       });
     });
@@ -126,6 +146,7 @@ export const put = defineCommand({
     TARGET_NOTE,
     TREE_NOTE,
     EXISTING_NOTE,
+    SEAL_NOTE,
     'Without a target it goes to the one share that takes files, where there is only one. A source of - is standard input.',
     LOCAL_NOTE,
     TRUST_NOTE,
@@ -143,6 +164,10 @@ export const put = defineCommand({
     { line: 'put a.pdf nas:/docs/', does: 'sends a file into a folder' },
     { line: 'put photos nas:/backup/', does: 'sends a folder, or what has changed in it since' },
     { line: 'put a.pdf /docs/b.pdf --to nas', does: 'sends a file under another name' },
+    {
+      line: 'put plans nas:/backup/ --seal-for alice',
+      does: 'sends a folder that only alice can read there',
+    },
   ],
   run: async (context, { arguments: { paths }, options }) => {
     const { sources, target } = splitOperands(paths);
@@ -188,6 +213,7 @@ async function sendPaths(
   const place = placeOf(context, typed, options.to);
   const local = await expandLocal(sources);
   for (const source of local) await checkSource(source);
+  const sealFor = await readersFor(context, options.sealFor);
   await withSession(context, place.peer, options, async (session) => {
     const target = place.path === '/' ? await onlyWritableShare(session, context.signal) : place.path;
     await moveAndAsk(context, options, async (again) => {
@@ -195,10 +221,22 @@ async function sendPaths(
       return await session.put(local, target, {
         ...transferOptions(context, progress),
         ...moveOptions(options),
+        ...(sealFor && { sealFor }),
         ...again,
       });
     });
   });
+}
+
+/** For whom a put seals; undefined where it does not. Known before a connection is made. */
+async function readersFor(
+  { workspace }: Context,
+  named: readonly string[],
+): Promise<readonly Fingerprint[] | undefined> {
+  if (named.length === 0) return undefined;
+  const readers = await findReaders(await workspace.localstream(), named);
+  if (readers.length > 0) return readers;
+  throw errorOf('USAGE', 'nobody is named who can open it', { hint: 'write --seal-for PEER' });
 }
 
 /** A source that is not there is told before a connection is made, and a swapped pair of arguments as what it is. */

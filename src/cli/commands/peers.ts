@@ -1,7 +1,7 @@
 /** peers, forget, rename, export, import: whom this machine trusts. */
 import { isFingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf } from '../../errors.ts';
-import type { Localstream, TrustedPeer } from '../../index.ts';
+import type { Fingerprint, Localstream, TrustedPeer } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, optional, required, several } from '../command.ts';
@@ -22,10 +22,20 @@ const REASONS: Record<TrustedPeer['how'], string> = {
 };
 
 /** The trusted peer that a person names. Throws NOT_TRUSTED. */
-export async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
+async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
   const peer = who.startsWith('SHA256:') ? await trust.get(parseFingerprint(who)) : await trust.byName(who);
   if (peer !== undefined) return peer;
   throw errorOf('NOT_TRUSTED', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });
+}
+
+/** The keys of peers that are named `PEER[,PEER]`, once or several times. Throws NOT_TRUSTED. */
+export async function findReaders(
+  localstream: Localstream,
+  named: readonly string[],
+): Promise<Fingerprint[]> {
+  const names = named.flatMap((who) => who.split(',')).filter((who) => who !== '');
+  const found = await Promise.all(names.map((who) => findPeer(localstream, who)));
+  return found.map(({ fingerprint }) => fingerprint);
 }
 
 export const peers = defineCommand({

@@ -10,7 +10,7 @@ import { defineCommand, flag, list, option, required } from '../command.ts';
 import type { Context } from '../context.ts';
 import { writeNewFile } from '../new-file.ts';
 import { path, text } from '../values.ts';
-import { findPeer } from './peers.ts';
+import { findReaders } from './peers.ts';
 
 const STREAM = '-';
 const SUFFIX = '.sealed';
@@ -37,12 +37,10 @@ export const seal = defineCommand({
   },
   examples: [{ line: 'seal report.pdf --for alice,bob', does: `writes report.pdf${SUFFIX}` }],
   run: async (context, { arguments: { file }, options }) => {
-    const names = options.for.flatMap((who) => who.split(',')).filter((who) => who !== '');
-    if (names.length === 0)
-      throw errorOf('USAGE', 'nobody is named who can open it', { hint: 'add --for PEER' });
     const localstream = await context.workspace.localstream();
-    const peers = await Promise.all(names.map((who) => findPeer(localstream, who)));
-    const readers = peers.map(({ fingerprint }) => fingerprint);
+    const readers = await findReaders(localstream, options.for);
+    if (readers.length === 0)
+      throw errorOf('USAGE', 'nobody is named who can open it', { hint: 'add --for PEER' });
     const { source, metadata } = await sourceOf(context, file, options.name);
     const target = options.output ?? (file === STREAM ? STREAM : `${file}${SUFFIX}`);
     const sealed = await localstream.seal(source, readers, metadata);

@@ -1,0 +1,338 @@
+/** Sealed files over a server: who can read them there and afterwards, what becomes of changed ones, and how they go on. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, connect as dialTcp, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { headerBytes } from '../../src/crypto/envelope.ts';
+import { type Localstream, LocalstreamError, openLocalstream, type Session } from '../../src/index.ts';
+import { afterwards, until } from '../server/wire-machines.ts';
+import { noise, type Pair, pair, TEST_FLAGS } from './machines.ts';
+
+const MIB = 1024 * 1024;
+
+interface Scene extends Pair {
+  /** Somebody else, whose key alice trusts and who trusts hers. */
+  readonly carol: Localstream;
+  readonly carolsSession: Session;
+  readonly carolsFolder: string;
+}
+
+/** Alice and carol trust each other; bob only keeps what they leave with him. */
+async function scene(t: TestContext): Promise<Scene> {
+  const all = await pair(t);
+  const { alice, base, listener } = all;
+  const carol = await openLocalstream({ home: join(base, 'carol'), flags: TEST_FLAGS });
+  afterwards(t, () => carol.close());
+  const meeting = await carol.listen({ port: 0, host: '127.0.0.1', open: true });
+  await alice.trust.trust({ fingerprint: carol.fingerprint, name: 'carol', how: 'manual' });
+  await carol.trust.trust({ fingerprint: alice.fingerprint, name: 'alice', how: 'manual' });
+  await (await alice.connect({ host: '127.0.0.1', port: meeting.port })).close();
+  await meeting.close();
+  const carolsSession = await carol.connect({ host: '127.0.0.1', port: listener.port, acceptNew: true });
+  const carolsFolder = join(base, 'carols');
+  mkdirSync(carolsFolder);
+  return { ...all, carol, carolsSession, carolsFolder };
+}
+
+const visible = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith('.'));
+
+test('the server keeps what it cannot read; a reader gets content, name, time and mode', async (t) => {
+  const all = await scene(t);
+  const sealFor = [all.carol.fingerprint];
+  const [small, big] = [Buffer.from('top secret words'), noise(3 * MIB + 5)];
+  const tree = join(all.local, 'plans');
+  mkdirSync(join(tree, 'deeper'), { recursive: true });
+  writeFileSync(join(tree, 'small.txt'), small, { mode: 0o640 });
+  writeFileSync(join(tree, 'deeper', 'big.bin'), big);
+  writeFileSync(join(tree, 'deeper', 'empty'), '');
+  symlinkSync('small.txt', join(tree, 'link'));
+  chmodSync(join(tree, 'deeper', 'big.bin'), 0o751);
+  for (const name of ['small.txt', 'deeper/big.bin'])
+    utimesSync(join(tree, name), 1_600_000_000, 1_600_000_000);
+  const put = await all.session.put([tree], '/share/', { sealFor });
+  assert.deepEqual([put.code, put.files], ['OK', 3]);
+  const kept = join(all.share, 'plans');
+  assert.deepEqual(readdirSync(kept).sort(), ['deeper', 'link', 'small.txt.sealed']);
+  assert.deepEqual(readdirSync(join(kept, 'deeper')).sort(), ['big.bin.sealed', 'empty.sealed']);
+  assert.equal(readFileSync(join(kept, 'small.txt.sealed')).includes('secret'), false);
+  assert.equal(statSync(join(kept, 'small.txt.sealed')).mode & 0o777, 0o644, 'its mode is within');
+
+  const got = await all.carolsSession.get(['/share/plans'], `${all.carolsFolder}/`);
+  assert.deepEqual([got.code, got.files, got.failed], ['OK', 3, 0]);
+  assert.deepEqual(got.opened?.map(({ name, outcome, sealer }) => [name, outcome, sealer]).sort(), [
+    ['big.bin', 'opened', all.alice.fingerprint],
+    ['empty', 'opened', all.alice.fingerprint],
+    ['small.txt', 'opened', all.alice.fingerprint],
+  ]);
+  const here = join(all.carolsFolder, 'plans');
+  assert.deepEqual(readdirSync(here).sort(), ['deeper', 'link', 'small.txt']);
+  assert.deepEqual(readdirSync(join(here, 'deeper')).sort(), ['big.bin', 'empty']);
+  assert.deepEqual(readFileSync(join(here, 'link')), small);
+  assert.deepEqual(readFileSync(join(here, 'deeper', 'big.bin')), big);
+  assert.deepEqual(
+    [statSync(join(here, 'small.txt')).mode & 0o777, statSync(join(here, 'deeper/big.bin')).mode & 0o777],
+    [0o640, 0o751],
+  );
+  assert.equal(statSync(join(here, 'small.txt')).mtimeMs, 1_600_000_000_000);
+
+  // The same again is there already, and the sealed file does not come back for it.
+  const again = await all.carolsSession.get(['/share/plans/small.txt.sealed'], `${here}/`);
+  assert.deepEqual([again.code, again.opened?.[0]?.outcome], ['OK', 'same']);
+  const named = await all.carolsSession.get(['/share/plans/small.txt.sealed'], join(here, 'mine.txt'));
+  assert.equal(named.opened?.[0]?.name, 'mine.txt');
+  assert.deepEqual(readdirSync(here).sort(), ['deeper', 'link', 'mine.txt', 'small.txt']);
+  // Who has sealed it can't open it, nor can the server; it stays as it is.
+  const own = await all.session.get(['/share/plans/small.txt.sealed'], `${all.local}/`);
+  assert.deepEqual([own.code, own.opened?.[0]?.outcome], ['OK', 'kept']);
+  assert.ok(existsSync(join(all.local, 'small.txt.sealed')));
+  const asIs = await all.carolsSession.get(['/share/plans/small.txt.sealed'], `${all.carolsFolder}/`, {
+    keepSealed: true,
+  });
+  assert.equal(asIs.opened, undefined);
+  assert.deepEqual(
+    readFileSync(join(all.carolsFolder, 'small.txt.sealed')),
+    readFileSync(join(kept, 'small.txt.sealed')),
+  );
+});
+
+test('what is there already follows the same rules as every get', async (t) => {
+  const all = await scene(t);
+  writeFileSync(join(all.local, 'a'), 'new');
+  utimesSync(join(all.local, 'a'), 1_600_000_000, 1_600_000_000);
+  await all.session.put([join(all.local, 'a')], '/share/', { sealFor: [all.carol.fingerprint] });
+  const mine = join(all.carolsFolder, 'a');
+  writeFileSync(mine, 'old');
+  const get = (existing: 'fail' | 'skip' | 'update' | 'rename' | 'overwrite') =>
+    all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`, { existing });
+  const failed = await get('fail');
+  assert.deepEqual([failed.code, failed.failed, failed.files], ['EXISTS', 1, 0]);
+  assert.equal(readFileSync(mine, 'utf8'), 'old');
+  assert.equal((await get('skip')).skipped, 1);
+  assert.equal((await get('update')).skipped, 1);
+  assert.equal(readFileSync(mine, 'utf8'), 'old');
+  const renamed = await get('rename');
+  assert.equal(renamed.opened?.[0]?.name, 'a (2)');
+  assert.equal((await get('overwrite')).code, 'OK');
+  assert.equal(readFileSync(mine, 'utf8'), 'new');
+  assert.deepEqual(visible(all.carolsFolder).sort(), ['a', 'a (2)']);
+});
+
+describe('a server that changes what it keeps', () => {
+  const size = 2 * MIB + 10;
+  const header = headerBytes(1);
+  const piece = MIB + 28;
+  const first = header + 4096 + 28;
+  const changes: Record<string, (seal: Buffer, other: Buffer) => Buffer> = {
+    'a bit of the header': (seal) => flip(seal, header - 1),
+    'a bit of the salt': (seal) => flip(seal, 20),
+    'a bit of the wrapped key': (seal) => flip(seal, 100),
+    'a bit of the metadata': (seal) => flip(seal, header + 50),
+    'a bit of the data': (seal) => flip(seal, first + 1000),
+    'a bit of the last piece': (seal) => flip(seal, seal.length - 1),
+    'the end cut off': (seal) => seal.subarray(0, -1),
+    'the final piece cut off': (seal) => seal.subarray(0, -452),
+    'nothing but the header': (seal) => seal.subarray(0, header),
+    'something behind it': (seal) => Buffer.concat([seal, Buffer.alloc(1)]),
+    'two pieces in each other’s place': (seal) =>
+      Buffer.concat([
+        seal.subarray(0, first),
+        seal.subarray(first + piece, first + 2 * piece),
+        seal.subarray(first, first + piece),
+        seal.subarray(first + 2 * piece),
+      ]),
+    'a piece twice': (seal) => Buffer.concat([seal.subarray(0, first + piece), seal.subarray(first)]),
+    'a piece of another seal': (seal, other) =>
+      Buffer.concat([
+        seal.subarray(0, first),
+        other.subarray(first, first + piece),
+        seal.subarray(first + piece),
+      ]),
+    'the header of another seal': (seal, other) =>
+      Buffer.concat([other.subarray(0, header), seal.subarray(header)]),
+  };
+  test('is found out: refused, and nothing is left, nor is what was there replaced', async (t) => {
+    const all = await scene(t);
+    for (const [name, seed] of [
+      ['a', 1],
+      ['b', 2],
+    ] as const)
+      writeFileSync(join(all.local, name), noise(size, seed));
+    await all.session.put([join(all.local, 'a'), join(all.local, 'b')], '/share/', {
+      sealFor: [all.carol.fingerprint],
+    });
+    const [seal, other] = [
+      readFileSync(join(all.share, 'a.sealed')),
+      readFileSync(join(all.share, 'b.sealed')),
+    ];
+    writeFileSync(join(all.carolsFolder, 'a'), 'mine');
+    for (const [what, change] of Object.entries(changes)) {
+      writeFileSync(join(all.share, 'a.sealed'), change(seal, other));
+      for (const target of [`${all.carolsFolder}/`, join(all.carolsFolder, 'a')]) {
+        const got = await all.carolsSession.get(['/share/a.sealed'], target, { existing: 'overwrite' });
+        assert.deepEqual([got.code, got.failed, got.files], ['INTEGRITY', 1, 0], what);
+        assert.deepEqual(readdirSync(all.carolsFolder), ['a'], what);
+        assert.equal(readFileSync(join(all.carolsFolder, 'a'), 'utf8'), 'mine', what);
+      }
+    }
+    // Under another name it is what it says within.
+    renameSync(join(all.share, 'b.sealed'), join(all.share, 'a.sealed'));
+    const swapped = await all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`);
+    assert.equal(swapped.opened?.[0]?.name, 'b');
+  });
+
+  test('a sealer that is not trusted is refused, and taken where anybody is', async (t) => {
+    const all = await scene(t);
+    writeFileSync(join(all.local, 'a'), 'x');
+    await all.session.put([join(all.local, 'a')], '/share/', { sealFor: [all.carol.fingerprint] });
+    await all.carol.trust.forget(all.alice.fingerprint);
+    const refused = await all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`);
+    assert.equal(refused.code, 'NOT_TRUSTED');
+    assert.deepEqual(readdirSync(all.carolsFolder), []);
+    const taken = await all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`, {
+      fromAnyone: true,
+    });
+    assert.equal(taken.opened?.[0]?.name, 'a');
+  });
+});
+
+function flip(bytes: Buffer, at: number): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped.writeUInt8(flipped.readUInt8(at) ^ 1, at);
+  return flipped;
+}
+
+describe('a sealed transfer that breaks off', () => {
+  test('goes on where it stood, by another connection and in another run, and what is there is not sent again', async (t) => {
+    const all = await scene(t);
+    const sealFor = [all.carol.fingerprint];
+    const bytes = noise(12 * MIB + 77);
+    const file = join(all.local, 'big');
+    writeFileSync(file, bytes);
+    const sockets = new Set<Socket>();
+    const between = createServer((near) => {
+      const far = dialTcp(all.listener.port, '127.0.0.1');
+      for (const socket of [near, far]) sockets.add(socket.on('error', () => {}));
+      near.pipe(far).pipe(near);
+    });
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+    afterwards(t, () => {
+      for (const socket of sockets) socket.destroy();
+      between.close();
+    });
+    const way = between.address();
+    assert.ok(typeof way === 'object' && way !== null);
+    const { fingerprint } = all.bob;
+    const session = await all.alice.connect({ host: '127.0.0.1', port: way.port, fingerprint });
+    let skipped = 0;
+    let cut = false;
+    const put = session.put([file], '/share/', {
+      sealFor,
+      limit: 6 * MIB,
+      retryFor: 60_000,
+      onProgress: ({ bytesSkipped }) => {
+        skipped = Math.max(skipped, bytesSkipped);
+      },
+      onRetry: () => {
+        cut = true;
+      },
+    });
+    await until(() => all.listener.transfers.some((transfer) => transfer.bytes > 5 * MIB));
+    for (const socket of sockets) socket.destroy();
+    assert.equal((await put).code, 'OK');
+    assert.ok(cut);
+    assert.ok(skipped >= 3 * MIB, `${skipped} bytes were kept`);
+    await session.close();
+
+    // Once more, in another run: it is there, byte for byte.
+    const again = await all.session.put([file], '/share/', { sealFor });
+    assert.deepEqual([again.code, again.outcomes[0]?.outcome], ['OK', 'same']);
+    // A run that was stopped, and another one.
+    const second = join(all.local, 'second');
+    writeFileSync(second, noise(8 * MIB, 3));
+    const stop = new AbortController();
+    await until(() => all.listener.transfers.length === 0);
+    const stopped = all.session.put([second], '/share/', { sealFor, limit: 6 * MIB, signal: stop.signal });
+    const result = assert.rejects(stopped, (error: unknown) => error instanceof LocalstreamError);
+    await until(() => all.listener.transfers.some((transfer) => transfer.bytes > 4 * MIB));
+    stop.abort();
+    await result;
+    const home = all.alice.home.data;
+    await all.alice.close();
+    const later = await openLocalstream({ home, flags: TEST_FLAGS });
+    afterwards(t, () => later.close());
+    const next = await later.connect({ host: '127.0.0.1', port: all.listener.port, fingerprint });
+    let kept = 0;
+    const receipt = await next.put([second], '/share/', {
+      sealFor,
+      limit: 6 * MIB,
+      onProgress: ({ bytesSkipped }) => {
+        kept = Math.max(kept, bytesSkipped);
+      },
+    });
+    assert.equal(receipt.code, 'OK');
+    assert.ok(kept >= 2 * MIB, `${kept} bytes were kept`);
+    const got = await all.carolsSession.get(
+      ['/share/big.sealed', '/share/second.sealed'],
+      `${all.carolsFolder}/`,
+    );
+    assert.equal(got.code, 'OK');
+    assert.deepEqual(readFileSync(join(all.carolsFolder, 'big')), bytes);
+    assert.deepEqual(readFileSync(join(all.carolsFolder, 'second')), noise(8 * MIB, 3));
+  });
+
+  test('a get that is stopped goes on too, and opens what had arrived', async (t) => {
+    const all = await scene(t);
+    const bytes = noise(8 * MIB, 5);
+    writeFileSync(join(all.local, 'big'), bytes);
+    await all.session.put([join(all.local, 'big')], '/share/', { sealFor: [all.carol.fingerprint] });
+    const stop = new AbortController();
+    const target = `${all.carolsFolder}/`;
+    const stopped = all.carolsSession.get(['/share/big.sealed'], target, {
+      limit: 6 * MIB,
+      signal: stop.signal,
+    });
+    const result = assert.rejects(stopped);
+    await until(() => all.carolsSession.transfers.some((transfer) => transfer.bytes > 4 * MIB));
+    stop.abort();
+    await result;
+    assert.deepEqual(visible(all.carolsFolder), []);
+    let kept = 0;
+    const got = await all.carolsSession.get(['/share/big.sealed'], target, {
+      limit: 6 * MIB,
+      onProgress: ({ bytesSkipped }) => {
+        kept = Math.max(kept, bytesSkipped);
+      },
+    });
+    assert.equal(got.code, 'OK');
+    assert.ok(kept >= 2 * MIB, `${kept} bytes were kept`);
+    assert.deepEqual(readFileSync(join(all.carolsFolder, 'big')), bytes);
+    assert.deepEqual(readdirSync(all.carolsFolder), ['big']);
+  });
+});
+
+test('nothing is sealed for who is not trusted or was never met, nor for nobody', async (t) => {
+  const all = await scene(t);
+  writeFileSync(join(all.local, 'a'), 'x');
+  const put = (sealFor: Parameters<Session['put']>[2]) =>
+    all.session.put([join(all.local, 'a')], '/share/', sealFor);
+  const code = (wanted: string) => (error: unknown) =>
+    error instanceof LocalstreamError && error.code === wanted;
+  await assert.rejects(put({ sealFor: [] }), code('USAGE'));
+  await all.alice.trust.forget(all.carol.fingerprint);
+  await assert.rejects(put({ sealFor: [all.carol.fingerprint] }), code('NOT_TRUSTED'));
+  await all.alice.trust.trust({ fingerprint: all.carol.fingerprint, how: 'manual' });
+  await assert.rejects(put({ sealFor: [all.carol.fingerprint] }), code('NOT_FOUND'));
+  assert.deepEqual(readdirSync(all.share), []);
+});
