@@ -66,9 +66,9 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   const styled = output.with({ json: globals.json, verbose: globals.verbose });
   const warn = (message: string) => styled.note(`localstream: ${escapeText(message, 1000)}`);
   await using workspace = new Workspace(globals.home, warn);
-  const openShell = async (hidden = false) => {
+  const openShell = async (hidden = false, greets = false) => {
     const { runShell } = await import('./repl.ts');
-    await runShell({ workspace, globals, output: styled, signal, signals, hidden });
+    await runShell({ workspace, globals, output: styled, signal, signals, hidden, greets });
   };
   if (invocation.kind === 'shell' && invocation.script !== undefined) {
     const { Script } = await import('./script.ts');
@@ -79,7 +79,7 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
   }
   if (invocation.kind === 'shell') {
     if (canAsk()) await greet(styled);
-    await openShell(invocation.hidden);
+    await openShell(invocation.hidden, true);
     return;
   }
   const context: Context = {
@@ -109,7 +109,7 @@ function askerFor(output: Output, signals: Signals): Asker {
 
 async function greet(output: Output): Promise<void> {
   const [{ version }, { greeting }] = await Promise.all([import('./version.ts'), import('./greeting.ts')]);
-  output.screen.err(`${greeting(version).join('\n')}\n`);
+  output.screen.err(`${greeting(version, output.screen.columns).join('\n')}\n`);
 }
 
 /** What became of the output counts as well: a result that could not be written was not delivered. */

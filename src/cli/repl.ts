@@ -30,6 +30,8 @@ class Terminal extends Shell {
   };
   #reader: LineReader | undefined;
   #abandon: (() => void) | undefined;
+  /** Aborted when the shell is left. */
+  readonly #left = new AbortController();
   #isWarned = false;
   #typedBefore = '';
   #bars: JobBars | undefined;
@@ -93,6 +95,7 @@ class Terminal extends Shell {
     }
     signal.removeEventListener('abort', end);
     clearInterval(this.#timer);
+    this.#left.abort();
     await this.setup.workspace.jobs.cancelAll();
     signal.throwIfAborted();
   }
@@ -116,17 +119,18 @@ class Terminal extends Shell {
 
   /** Lets others find this machine; in the background, since the first start makes keys. */
   async #openDoor(): Promise<void> {
-    const { workspace, output, hidden = false, signal } = this.setup;
+    const { workspace, output, hidden = false, greets = false, signal } = this.setup;
     const { isDoorWanted, openDoor } = await import('./door.ts');
-    const { doorText } = await import('./greeting.ts');
+    const { doorText, introduce } = await import('./greeting.ts');
+    if (greets) void introduce({ workspace, output, signal: AbortSignal.any([signal, this.#left.signal]) });
     if (!(await isDoorWanted(workspace))) {
-      output.note(doorText({ kind: 'off' }));
+      output.note(doorText({ kind: 'off' }, output.screen.columns));
       return;
     }
     void openDoor({ workspace, output, asker: this.asker, hidden }).then((door) => {
       // Whoever has left already is not told that nobody can come.
       if (this.isLeaving || signal.aborted) return;
-      output.note(doorText(door));
+      output.note(doorText(door, output.screen.columns));
       this.#showPrompt();
       if (door.kind === 'open') void door.listener.closed.then(() => this.#showPrompt());
     });

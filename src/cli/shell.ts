@@ -24,6 +24,8 @@ export interface ShellSetup {
   readonly signals: Signals;
   /** The listener of the shell is not made known. */
   readonly hidden?: boolean;
+  /** Whether it says at its start who this machine is and who is near. */
+  readonly greets?: boolean;
 }
 
 /** A command of the table with its input and everything that it is given besides. */

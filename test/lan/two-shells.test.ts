@@ -52,6 +52,11 @@ describe('fresh shells', { concurrency: true, timeout: 240_000, ...needs('root',
       await shell.until(other);
       await shell.until(/:7353>$/);
     }
+    // Whoever opens a shell now is told of both.
+    using late = shellOn(second, 'late');
+    await late.until(/\nnear: (?:desk|nas)(?:, nas)?\n/);
+    late.press('C-d');
+    await late.until(/ended 0/);
     desk.type('connect nas');
     desk.press('Enter');
     await desk.until(/unknown server\n[\s\S]*Connect to it\?/);
