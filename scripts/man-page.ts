@@ -101,7 +101,7 @@ export function manPage(): string {
     '.SH DESCRIPTION',
     ...DESCRIPTION.flatMap((paragraph, index) => [...(index === 0 ? [] : ['.PP']), roff(paragraph)]),
     '.SH OPTIONS',
-    'They may stand before a command; all but the first two also after it.',
+    `They may stand before a command; all but the first ${PROGRAM_WORDS.length} also after it.`,
     ...[...PROGRAM_WORDS, ...GLOBAL_WORDS].flatMap(optionItem),
     '.SH COMMANDS',
     'Every name with a low line may be written with a hyphen. What stands in brackets may be left out; what has dots may be given again.',

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { OutputEvent } from '../../src/cli/events.ts';
+import { checkEvent } from './event-schema.ts';
 
 /** The program as people start it. */
 export const LAUNCHER = fileURLToPath(import.meta.resolve('../../bin/localstream.js'));
@@ -95,12 +96,13 @@ export function run(words: readonly string[], options: RunOptions): Promise<Ran>
   return start(words, options).ended;
 }
 
-/** The events of a run with `--json`. The last one says how it ended, and agrees with the exit status. */
+/** The events of a run with `--json`, each as its schema says. The last one says how it ended, and agrees with the exit status. */
 export function eventsOf({ stdout, status }: Ran): OutputEvent[] {
   const events: OutputEvent[] = stdout
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line));
+  for (const event of events) checkEvent(event);
   const last = events.at(-1);
   assert.equal(last?.event, 'done', stdout);
   assert.equal(last?.event === 'done' && last.exit, status);

@@ -43,6 +43,7 @@ export const GLOBAL_WORDS: readonly OptionWord[] = [
 /** Options that stand before a command only. */
 export const PROGRAM_WORDS: readonly OptionWord[] = [
   valueWord('-c', 'run commands of the shell, parted by ; or line ends', 'COMMANDS', []),
+  flagWord('--hidden', "do not make the shell's listener known on the network"),
   flagWord('--version', 'print the version'),
 ];
 
