@@ -7,14 +7,13 @@ import type { ConnectOptions } from './client/link.ts';
 import { readersOf } from './client/seal-readers.ts';
 import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
-import { type OpenedSeal, openSeal } from './crypto/envelope-open.ts';
-import { Sealer } from './crypto/envelope-seal.ts';
+import type { OpenedSeal } from './crypto/envelope-open.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser } from './discovery/browser.ts';
 import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
-import { Listener, type ListenOptions as PortOptions } from './server/listener.ts';
+import type { Listener, ListenOptions as PortOptions } from './server/listener.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
 import { type VerifiedFile, verifyReceived } from './session/verify.ts';
@@ -93,6 +92,8 @@ export class Localstream implements AsyncDisposable {
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, NOT_FOUND or NOT_A_FOLDER for a share, USAGE. */
   async listen(options: ListenOptions): Promise<Listener> {
     this.#requireOpen();
+    // Who only connects needs none of a server.
+    const { Listener } = await import('./server/listener.ts');
     const listener = await Listener.start(this.#host, options);
     this.#listeners.add(listener);
     void listener.closed.then(() => this.#listeners.delete(listener));
@@ -150,6 +151,7 @@ export class Localstream implements AsyncDisposable {
   ): Promise<AsyncGenerator<Uint8Array, void>> {
     const { identity, trust } = this.#host;
     const known = await readersOf(trust, readers);
+    const { Sealer } = await import('./crypto/envelope-seal.ts');
     return new Sealer({ readers: known, identity, metadata }).seal(source);
   }
 
@@ -168,6 +170,7 @@ export class Localstream implements AsyncDisposable {
       (options.fromAnyone ?? false) ||
       sealer === identity.fingerprint ||
       (await trust.get(sealer)) !== undefined;
+    const { openSeal } = await import('./crypto/envelope-open.ts');
     return await openSeal(source, { identity, accept });
   }
 

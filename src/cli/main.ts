@@ -1,5 +1,8 @@
 /** Where the program begins. Nothing is loaded here that `--version` does not need. */
 
+/** Commands that are sure to move files, so that the thread which does that can be started before all else. */
+const MOVERS = ['get', 'put', 'receive'];
+
 /**
  * Runs the program.
  * @param argv What was typed after the program's name.
@@ -10,6 +13,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     const { version } = await import('./version.ts');
     process.stdout.write(`${version}\n`);
     return 0;
+  }
+  if (MOVERS.includes(argv[0] ?? '')) {
+    const { startAhead } = await import('../transfer/worker-thread.ts');
+    startAhead();
   }
   const { runOnce } = await import('./once.ts');
   return await runOnce(argv);

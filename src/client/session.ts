@@ -18,9 +18,8 @@ import type {
 import type { FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
-import { offeredRoots } from '../transfer/offered.ts';
+import { STREAM_PATH } from '../transfer/name.ts';
 import { filterRules } from '../transfer/path-filter.ts';
-import { namedRoots, STREAM_PATH } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
 import { ReceivedSeals } from './received-seals.ts';
@@ -199,6 +198,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** Sends files and folders into a share, by the same rules. */
   async put(local: readonly string[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
     const seal = options.sealFor && (await sealFor(this.#host, options.sealFor));
+    const { namedRoots } = await import('../transfer/source.ts');
     const named = namedRoots(local);
     const { specs } = named;
     const roots = seal ? sealedRoots(named.roots, seal) : named.roots;
@@ -221,6 +221,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   async send(local: readonly string[], options: PutOptions = {}): Promise<Receipt> {
     const { follow, group } = options;
     const rules = filterRules(options);
+    const { offeredRoots } = await import('../transfer/offered.ts');
     const { specs, ...offered } = offeredRoots(local, { rules, follow: follow ?? false });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
     return await this.#lasting(once, (connection, request) =>

@@ -2,8 +2,7 @@
  * The users of this machine's listeners: one store and one set of limits for all of them, opened when the first login
  * comes. Who is in is looked at again and again: a disabled user is out, and a changed right counts, within seconds.
  */
-import { Logins } from '../auth/login.ts';
-import { openUserStore } from '../auth/open-store.ts';
+import type { Logins } from '../auth/login.ts';
 import type { UserName } from '../auth/user-name.ts';
 import type { Grant, UserStore } from '../auth/user-store.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
@@ -94,13 +93,7 @@ export class Users implements AsyncDisposable {
 
   #open(): Promise<{ readonly store: UserStore; readonly logins: Logins }> {
     if (this.#opened) return this.#opened;
-    const opening = openUserStore(this.#file, this.#settings).then((store) => ({
-      store,
-      logins: new Logins(store, {
-        onTrouble: (error) => this.#tell(error),
-        onRecovered: () => this.#tell(undefined),
-      }),
-    }));
+    const opening = this.#start();
     this.#opened = opening;
     // The next one tries again: what is wrong with the file may be mended.
     opening.catch(() => {
@@ -111,6 +104,16 @@ export class Users implements AsyncDisposable {
       () => {},
     );
     return opening;
+  }
+
+  async #start(): Promise<{ readonly store: UserStore; readonly logins: Logins }> {
+    const [{ openUserStore }, { Logins }] = await Promise.all([
+      import('../auth/open-store.ts'),
+      import('../auth/login.ts'),
+    ]);
+    const store = await openUserStore(this.#file, this.#settings);
+    const onTrouble = (error: LocalstreamError) => this.#tell(error);
+    return { store, logins: new Logins(store, { onTrouble, onRecovered: () => this.#tell(undefined) }) };
   }
 
   #tell(error: LocalstreamError | undefined): void {

@@ -1,10 +1,5 @@
 /** A pairing code over the control channel: docs/protocol.md, "Pairing". It comes before the introductions. */
-import {
-  PairingDialler,
-  type PairingInput,
-  PairingListener,
-  type PairingPurpose,
-} from '../crypto/pairing.ts';
+import type { PairingInput, PairingPurpose } from '../crypto/pairing.ts';
 import { errorOf } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
 import {
@@ -28,6 +23,8 @@ export const RUN_PATIENCE = 10_000;
 
 /** Shows to a listener that the code is known here, and has the listener show it too. Throws WRONG_CODE, BUSY, LOST, … */
 export async function proveCode(channel: ControlChannel, input: PairingInput): Promise<void> {
+  // Loaded when a code is used: its curve takes a tenth of the start of everything else.
+  const { PairingDialler } = await import('../crypto/pairing.ts');
   using _late = deadline(channel);
   const run = new PairingDialler(input);
   channel.send({ type: 'pair', nameplate: input.nameplate, share: encodeBytes(run.share) });
@@ -51,6 +48,7 @@ export async function checkCode(
   input: PairingInput,
   spent: () => void,
 ): Promise<void> {
+  const { PairingListener } = await import('../crypto/pairing.ts');
   using _late = deadline(channel);
   const run = new PairingListener(input);
   const share = run.receiveShare(request.share);

@@ -15,6 +15,9 @@ export type SafeName = Branded<string, 'SafeName'>;
 /** A path below a root, outermost component first; empty for the root itself. */
 export type SafePath = readonly SafeName[];
 
+/** A path that stands for standard input and output. */
+export const STREAM_PATH = '-';
+
 /** Bytes of the longest name that the usual file systems hold. */
 export const MOST_NAME_BYTES = 255;
 /** Components of the deepest path that is taken from a peer or from disk: each costs an open folder. */

@@ -1,13 +1,9 @@
 /** The worker threads, started when the first transfer needs one. A transfer stays with the worker it was given. */
-import { getCompileCacheDir } from 'node:module';
-import { dirname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { errorOf } from '../errors.ts';
-import { dataForWorker, releaseThread } from './claims.ts';
+import { releaseThread } from './claims.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
-
-/** Megabytes: a walk of a million entries fits, a leak does not. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
+import { takeThread } from './worker-thread.ts';
 
 /** Memory for frames of all transfers, in bytes: over a hundred of the usual size. */
 const MOST_RESERVED = 768 * 1024 * 1024;
@@ -25,12 +21,6 @@ export interface WorkerLine {
   post(message: ToWorker, transferList?: ArrayBuffer[]): void;
   /** Frees the place. The worker has answered `closed` by then, or has died. */
   release(): void;
-}
-
-/** A worker does not inherit the compile cache of its parent, and would translate every file anew: 100 ms of its start. */
-function workerEnvironment(): NodeJS.ProcessEnv {
-  const folder = getCompileCacheDir();
-  return folder === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(folder) };
 }
 
 export class WorkerPool {
@@ -115,16 +105,9 @@ export class WorkerPool {
   }
 
   #start(): Thread {
-    // In the checkout this file is TypeScript, in the package it is not; the worker lies beside it either way.
-    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    const worker = new Worker(new URL(file, import.meta.url), {
-      resourceLimits: RESOURCE_LIMITS,
-      env: workerEnvironment(),
-      workerData: dataForWorker(),
-    });
+    const worker = takeThread();
     const { threadId } = worker;
     const thread: Thread = { worker, handlers: new Map() };
-    worker.unref();
     worker.on('message', (message: FromWorker) => thread.handlers.get(message.transfer)?.(message));
     worker.on('error', (error) => this.#died(thread, error));
     worker.on('exit', () => {

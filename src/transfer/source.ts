@@ -9,7 +9,15 @@ import { escapeText } from '../protocol/text.ts';
 import type { EntryStat } from './entry-stat.ts';
 import { Folder } from './folder.ts';
 import { checkLinkTarget } from './link.ts';
-import { checkName, checkPath, decodeName, encodeName, pathText, type SafePath } from './name.ts';
+import {
+  checkName,
+  checkPath,
+  decodeName,
+  encodeName,
+  pathText,
+  type SafePath,
+  STREAM_PATH,
+} from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
 import { asSealed, SEALED_SUFFIX, type SealedFile, SealReader, type SealSpec } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
@@ -54,8 +62,6 @@ export interface SourceOptions {
   readonly seal?: SealSpec | undefined;
 }
 
-/** A path that stands for standard input and output. */
-export const STREAM_PATH = '-';
 /** What standard input is called where no other name is given. */
 const STREAM_NAME = 'stdin';
 

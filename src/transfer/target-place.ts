@@ -5,8 +5,7 @@ import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
-import { checkName, decodeName, fsPath, type SafePath } from './name.ts';
-import { STREAM_PATH } from './source.ts';
+import { checkName, decodeName, fsPath, type SafePath, STREAM_PATH } from './name.ts';
 import { attempt } from './system-error.ts';
 import type { TargetPlace } from './target.ts';
 

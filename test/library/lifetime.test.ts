@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
+import { afterwards } from '../server/wire-machines.ts';
 import { homeOf, noise, sceneFolder } from '../session/machines.ts';
 
 const MIB = 1024 * 1024;
@@ -73,7 +74,12 @@ suite('a file of a gibibyte', () => {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
-    t.after(() => server.kill('SIGKILL'));
+    // Before the folder goes: it still writes there.
+    afterwards(t, () => {
+      const ended = once(server, 'close');
+      server.kill('SIGKILL');
+      return ended;
+    });
     const [line] = await once(server.stdout, 'data');
     const { port } = v.parse(v.object({ port: v.number() }), JSON.parse(String(line)));
     const words = ['get', homeOf(base, 'alice'), String(port), '/share/big', `${local}/`];

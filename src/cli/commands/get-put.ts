@@ -2,8 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { errorOf, systemCode } from '../../errors.ts';
 import type { Fingerprint, Session } from '../../index.ts';
-import { fsPath } from '../../transfer/name.ts';
-import { STREAM_PATH } from '../../transfer/source.ts';
+import { fsPath, STREAM_PATH } from '../../transfer/name.ts';
 import { defineCommand, flag, list, option, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import {

@@ -4,7 +4,6 @@ import { errorOf, type LocalstreamError } from '../../errors.ts';
 import type { Listener, OpenCode } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { fsPath } from '../../transfer/name.ts';
-import { namedRoots } from '../../transfer/source.ts';
 import { tellsItself } from '../announce.ts';
 import { dialCode } from '../code-place.ts';
 import { CODE_NOTE, codeFor, looksLikeCode } from '../code-question.ts';
@@ -45,6 +44,7 @@ export const send = defineCommand({
   run: async (context, { arguments: { paths }, options }) => {
     const local = await expandLocal(paths);
     // What is not there is told before anybody is given a code.
+    const { namedRoots } = await import('../../transfer/source.ts');
     namedRoots(local);
     const count = options.codes ?? 1;
     await using listener = await openCodes(context, 'send', count, options);
