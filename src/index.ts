@@ -70,6 +70,7 @@ export type {
   Receipt,
   TransferInfo,
 } from './session/report.ts';
+export type { SpeedDirection } from './session/speed-tests.ts';
 export type { VerifiedFile } from './session/verify.ts';
 export type { Home } from './store/home.ts';
 export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';

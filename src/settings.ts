@@ -182,6 +182,11 @@ const ROWS = {
   ),
   'auth.connections': row(whole('count', 1, 64), 'connections to the database at once'),
   'auth.timeout': row(whole('milliseconds', 100, 60_000), 'time that the database has for an answer'),
+  'speedTest.bytes': row(
+    whole('bytes', 0, 1_073_741_824),
+    'bytes of one test of the speed by a trusted peer, each way; 0 allows none',
+  ),
+  'speedTest.time': row(whole('milliseconds', 100, 60_000), 'time that such a test may take, each way'),
   'log.maxBytes': row(whole('bytes', 4096, 1_073_741_824), 'size at which the error log is rotated'),
   'log.keep': row(whole('count', 1, 1000), 'rotated error logs that are kept'),
 } satisfies Record<keyof typeof defaults, Row<unknown>>;

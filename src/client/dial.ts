@@ -179,7 +179,8 @@ export async function dialTls(
   }
 }
 
-async function dialTcp(
+/** A TCP connection, and the milliseconds of one round trip. Throws NO_SUCH_HOST, UNREACHABLE, CANCELLED. */
+export async function dialTcp(
   address: Address,
   patience: number,
   signal: AbortSignal | undefined,

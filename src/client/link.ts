@@ -4,7 +4,7 @@ import type { Identity } from '../crypto/identity.ts';
 import { parsePairingCode } from '../crypto/pairing-code.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
-import { CHANGE } from '../protocol/limits.ts';
+import { CHANGE, SPEED } from '../protocol/limits.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
 import { type Decide, introduce, sayBye, type TrustQuestion } from '../session/introduce.ts';
 import { proveCode, type TypedCode } from '../session/pair.ts';
@@ -190,6 +190,7 @@ async function open(
     keepAlive: settings.keepAlive,
     handlers,
     canChange: dialled.capabilities.includes(CHANGE),
+    canMeasure: dialled.capabilities.includes(SPEED),
     openLane: (number) => dialLane(remote, fingerprint, keys, number, patience),
   });
   host.recorder.follow(connection, 'client');

@@ -1,6 +1,7 @@
 /** The client's side of a session: list, get, put, and take what the server offers. */
 import { EventEmitter } from 'node:events';
 import { errorOf, type LocalstreamError } from '../errors.ts';
+import type { Measured } from '../net/pour.ts';
 import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Connection } from '../session/connection.ts';
@@ -16,6 +17,7 @@ import type {
   TransferOptions,
 } from '../session/options.ts';
 import type { FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import type { SpeedDirection } from '../session/speed-tests.ts';
 import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
@@ -267,6 +269,28 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       onProgress?.(entries);
       if (part.last) return entries;
     }
+  }
+
+  /**
+   * Tests how fast bytes cross to the server (`up`) or from it (`down`). They are thrown away; the server's setting
+   * `speedTest.bytes` and `speedTest.time` bound them too.
+   *
+   * @returns bytes and milliseconds, as the end that took them has measured.
+   * @throws NOT_ALLOWED where the server does not let us: strangers never; NOT_SUPPORTED where it is an older one; BUSY
+   *   while another test runs there, CANCELLED, LOST.
+   */
+  async measure(
+    direction: SpeedDirection,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Measured> {
+    const { bytes, time } = this.#settings.speedTest;
+    if (bytes === 0) throw errorOf('NOT_ALLOWED', 'the setting speedTest.bytes is 0: nothing is tested here');
+    return await this.#link.connection.measure(direction, { bytes, milliseconds: time }, options.signal);
+  }
+
+  /** The last round trip that was measured, in milliseconds; undefined until the first answer. */
+  get roundTrip(): number | undefined {
+    return this.#link.connection.roundTrip;
   }
 
   /** The oldest offer that waits, or the next that comes. Throws CANCELLED, or why the session is over. */

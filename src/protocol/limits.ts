@@ -6,8 +6,13 @@ export const PROTOCOL_VERSION = 1;
 export const ALPN = 'localstream/1';
 /** The listener carries out `mkdir`, `move` and `remove`. */
 export const CHANGE = 'change';
+/** The listener answers `speed`, though not everybody. */
+export const SPEED = 'speed';
 /** What this program can do beyond the first version of the protocol, as a listener says it. */
-export const CAPABILITIES: readonly string[] = [CHANGE];
+export const CAPABILITIES: readonly string[] = [CHANGE, SPEED];
+/** Bytes and milliseconds of one test of the speed, at the very most. */
+export const MAX_SPEED_BYTES = 1024 ** 3;
+export const MAX_SPEED_TIME = 60_000;
 /** Entries that one `remove` takes away at the most. */
 export const MAX_REMOVED = 256;
 /** The first bytes of a connection say what it is. */

@@ -2,7 +2,16 @@
 import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
 import { errorFromPeer } from './flags.ts';
-import { MAX_CHUNK, MAX_LANES, MAX_PAGE, MAX_PATHS, MAX_REMOVED, MIN_CHUNK } from './limits.ts';
+import {
+  MAX_CHUNK,
+  MAX_LANES,
+  MAX_PAGE,
+  MAX_PATHS,
+  MAX_REMOVED,
+  MAX_SPEED_BYTES,
+  MAX_SPEED_TIME,
+  MIN_CHUNK,
+} from './limits.ts';
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const whole = (min: number, max: number) =>
@@ -42,6 +51,7 @@ const roots = v.pipe(
   v.maxLength(MAX_PATHS),
 );
 const total = v.object({ files: size, bytes: size, more: v.boolean() });
+const speedBounds = { bytes: whole(1, MAX_SPEED_BYTES), milliseconds: whole(1, MAX_SPEED_TIME) };
 const n = whole(0, Number.MAX_SAFE_INTEGER);
 const request = whole(0, 0xffff_ffff);
 
@@ -177,6 +187,15 @@ const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('login'), name: text(MAX_LOGIN), password: text(MAX_LOGIN) }),
   v.object({ n, type: v.literal('welcome'), name: text(MAX_LOGIN) }),
   v.object({ n, type: v.literal('denied'), flag, detail }),
+  v.object({
+    n,
+    type: v.literal('speed'),
+    request,
+    direction: v.picklist(['up', 'down']),
+    ...speedBounds,
+  }),
+  v.object({ n, type: v.literal('speed-lane'), request, lane: whole(1, 0xffff_ffff), ...speedBounds }),
+  v.object({ n, type: v.literal('speed-result'), request, bytes: size, milliseconds: size }),
   BYE,
 ]);
 

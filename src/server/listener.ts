@@ -19,6 +19,7 @@ import type { Decide } from '../session/introduce.ts';
 import type { Offer } from '../session/offer.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import type { SpeedPermit } from '../session/speed-tests.ts';
 import { cancelled, newTransferId, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { ErrorLog } from '../store/error-log.ts';
@@ -155,6 +156,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   /** Those who have proven their key and are being let in. */
   readonly #meeting = new Set<ControlChannel>();
   #closing: Promise<void> | undefined;
+  #isTesting = false;
   #progress: NodeJS.Timeout | undefined;
 
   private constructor(
@@ -459,6 +461,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       handlers: {
         list: (path) => this.#shares.entries(path, visit.visitor),
         change: (change) => this.#change(connection, change, visit),
+        speed: () => this.#allowTest(connection),
         get: ({ paths }) => this.#shares.source(paths, visit.visitor),
         put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
           this.#shares.target(
@@ -489,6 +492,20 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     if (visit.isKnown) this.#enter(connection, giveBack);
     else this.#await(connection, giveBack);
+  }
+
+  /** Bytes for nothing are for those whom somebody trusts, one at a time. Throws NOT_ALLOWED, BUSY. */
+  #allowTest({ peer }: Connection): SpeedPermit {
+    const { bytes, time } = this.#host.settings.speedTest;
+    if (bytes === 0) throw errorOf('NOT_ALLOWED', 'its setting speedTest.bytes is 0');
+    if (!peer.trusted && peer.user === undefined)
+      throw errorOf('NOT_ALLOWED', 'it tests with trusted keys and users only');
+    if (this.#isTesting) throw errorOf('BUSY', 'it is being tested by another peer');
+    this.#isTesting = true;
+    const done = () => {
+      this.#isTesting = false;
+    };
+    return { bytes, milliseconds: time, done };
   }
 
   #change(connection: Connection, change: Change, visit: Visit): Changed {

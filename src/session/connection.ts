@@ -10,6 +10,7 @@ import type { Identity } from '../crypto/identity.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
 import { type Limiter, pacedChunk } from '../net/limiter.ts';
+import type { Measured, SpeedBounds } from '../net/pour.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import { MIN_CHUNK } from '../protocol/limits.ts';
 import {
@@ -27,9 +28,11 @@ import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type Change, type Changed, type ChangeHandler, Changes } from './changes.ts';
 import { type IncomingOffer, IncomingOffers } from './incoming-offers.ts';
+import { LaneGrants } from './lane-grants.ts';
 import { Listings } from './listings.ts';
 import { LoginExchange, type LoginHandler } from './logins.ts';
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
+import { type SpeedDirection, type SpeedHandler, SpeedTests } from './speed-tests.ts';
 import type { TransferEnd } from './transfer.ts';
 import { newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
 
@@ -39,6 +42,8 @@ export interface ConnectionHandlers {
   list?(path: string): Iterable<ListedEntry>;
   /** Carries out a change in a share for the peer. */
   change?: ChangeHandler;
+  /** Allows the peer to test the speed. */
+  speed?: SpeedHandler;
   /** The peer wants these paths. */
   get?(message: MessageOf<'get'>): { readonly roots: OfferedRoot[]; readonly specs: SourceSpec[] };
   /** The peer wants to write. */
@@ -66,6 +71,8 @@ export interface ConnectionOptions {
   readonly handlers: ConnectionHandlers;
   /** Whether the peer carries out changes. */
   readonly canChange?: boolean;
+  /** Whether the peer answers tests of the speed. */
+  readonly canMeasure?: boolean;
   /** The dialler's way to open a lane; absent at the listener. */
   readonly openLane?: (number: number) => Promise<TLSSocket>;
 }
@@ -96,6 +103,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   readonly #listings: Listings;
   readonly #changes: Changes;
   readonly #logins: LoginExchange;
+  readonly #grants = new LaneGrants();
+  readonly #speedTests: SpeedTests;
   #ping: { readonly timer: NodeJS.Timeout; number: number; sentAt: number } | undefined;
   #over = false;
 
@@ -108,6 +117,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#transfers = new Transfers({
       host: { identity, peer, peerKey, pool, limiter, maxRecords, receiptFiles },
       openLane: options.openLane,
+      grants: this.#grants,
       send: (message) => this.#send(message),
       begun: (transfer) => this.emit('transfer', transfer),
       settled: (transfer, outcomes) => this.emit('settled', transfer, outcomes),
@@ -128,6 +138,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       number,
       handler: handlers.change,
       isUnderstood: options.canChange ?? false,
+    });
+    this.#speedTests = new SpeedTests({
+      send,
+      number,
+      grants: this.#grants,
+      limiter,
+      handler: handlers.speed,
+      openLane: options.openLane,
+      isUnderstood: options.canMeasure ?? false,
     });
     this.#logins = new LoginExchange((message) => this.#send(message), handlers.login);
     void this.ended.then((reason) => this.#end(reason));
@@ -166,6 +185,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
    */
   async change(change: Change, signal?: AbortSignal): Promise<Changed> {
     return await this.#changes.ask(change, signal);
+  }
+
+  /** Tests the speed in one direction: see {@link SpeedTests.ask}. */
+  async measure(direction: SpeedDirection, bounds: SpeedBounds, signal?: AbortSignal): Promise<Measured> {
+    return await this.#speedTests.ask(direction, bounds, signal);
   }
 
   /** Fetches paths of the peer. `place` says where the roots that it offers go. */
@@ -244,9 +268,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     return await followed;
   }
 
-  /** Which transfer a lane number was granted for; each number is good once. */
-  claimLane(number: number): TransferEnd | undefined {
-    return this.#transfers.claim(number);
+  /** What a lane number was granted for; each number is good once. */
+  claimLane(number: number): { addLane(socket: TLSSocket, number: number): void } | undefined {
+    const purpose = this.#grants.claim(number);
+    if (purpose === undefined) return undefined;
+    return this.#transfers.get(purpose) ?? this.#speedTests.get(purpose);
   }
 
   /** Ends the session. Transfers end with it; the peer is told why. */
@@ -349,6 +375,12 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       case 'failed':
         this.#listings.take(message);
         this.#changes.take(message);
+        this.#speedTests.take(message);
+        return;
+      case 'speed':
+      case 'speed-lane':
+      case 'speed-result':
+        this.#speedTests.take(message);
         return;
       case 'get':
         this.#serve(message, () => this.#serveGet(message));
@@ -450,6 +482,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#offers.end(reason);
     this.#listings.end(reason);
     this.#changes.end(reason);
+    this.#speedTests.end(reason);
     this.#logins.end(reason);
     this.#transfers.end(reason);
   }

@@ -5,7 +5,7 @@ import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
 import { MAX_LANES } from '../protocol/limits.ts';
 import type { MessageOf, Outgoing, SessionMessage } from '../protocol/messages.ts';
-import { LaneGrants } from './lane-grants.ts';
+import type { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
 import { type SourceHow, TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
 
@@ -32,6 +32,7 @@ export interface TransferRequest extends SourceHow {
 
 export interface TransfersOptions {
   readonly host: Omit<TransferHost, 'send' | 'moreLanes' | 'settled'>;
+  readonly grants: LaneGrants;
   /** The dialler's way to open a lane; absent at the listener. */
   readonly openLane: ((number: number) => Promise<TLSSocket>) | undefined;
   send(message: Outgoing): void;
@@ -49,7 +50,6 @@ export class Transfers {
   readonly #options: TransfersOptions;
   readonly #running = new Map<string, TransferEnd>();
   readonly #asked = new Map<string, Asked>();
-  readonly #grants = new LaneGrants();
   /** Transfers that were given up here while their answer may be on its way. */
   readonly #givenUp = new Set<string>();
   /** Lanes that were asked for and are not granted, by transfer. */
@@ -89,7 +89,7 @@ export class Transfers {
       this.#running.delete(id);
       this.#asked.delete(id);
       this.#wanted.delete(id);
-      this.#grants.forget(id);
+      this.#options.grants.forget(id);
       this.#options.over(transfer, result);
     };
     transfer.receipt.then(over, (error: unknown) => over(typed(error)));
@@ -187,13 +187,7 @@ export class Transfers {
 
   /** Numbers for lanes of a transfer: the listener's. */
   grant(transfer: string, count: number): number[] {
-    return this.#grants.grant(transfer, Math.min(count, MAX_LANES));
-  }
-
-  /** Which transfer a lane number was granted for; each is good once. */
-  claim(number: number): TransferEnd | undefined {
-    const id = this.#grants.claim(number);
-    return id === undefined ? undefined : this.#running.get(id);
+    return this.#options.grants.grant(transfer, Math.min(count, MAX_LANES));
   }
 
   /** The dialler wants more lanes for a transfer. */

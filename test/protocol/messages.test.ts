@@ -41,6 +41,9 @@ const BASE: Readonly<Record<string, Fields>> = {
   move: { n: 0, type: 'move', request: 0, from: '/a', to: '/b' },
   remove: { n: 0, type: 'remove', request: 0, path: '/a' },
   changed: { n: 0, type: 'changed', request: 0, entries: 1, last: true },
+  speed: { n: 0, type: 'speed', request: 0, direction: 'up', bytes: 1, milliseconds: 1 },
+  'speed-lane': { n: 0, type: 'speed-lane', request: 0, lane: 1, bytes: 1, milliseconds: 1 },
+  'speed-result': { n: 0, type: 'speed-result', request: 0, bytes: 1, milliseconds: 1 },
   failed: { n: 0, type: 'failed', request: 0, flag: 406, detail: '' },
   get: { n: 0, type: 'get', transfer, paths: ['/a'], lanes: 1, chunk: 1024 },
   put: { n: 0, type: 'put', transfer, target: '/a', roots: [root], lanes: 1, chunk: 1024, existing: 'fail' },
@@ -156,6 +159,23 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
   move: [request, ['from', ...text(8192)], ['to', ...text(8192)]],
   remove: [request, ['path', ...text(8192)], yes('recursive')],
   changed: [request, ['entries', ...whole(0, 256)], yes('last')],
+  speed: [
+    request,
+    ['direction', ['up', 'down'], ['', 'UP', 'both', 1, null]],
+    ['bytes', ...whole(1, 2 ** 30)],
+    ['milliseconds', ...whole(1, 60_000)],
+  ],
+  'speed-lane': [
+    request,
+    ['lane', ...whole(1, 2 ** 32 - 1)],
+    ['bytes', ...whole(1, 2 ** 30)],
+    ['milliseconds', ...whole(1, 60_000)],
+  ],
+  'speed-result': [
+    request,
+    ['bytes', [0, 1, SAFE], [-1, 0.5, 2 ** 53, '1', null]],
+    ['milliseconds', [0, 1, SAFE], [-1, 0.5, 2 ** 53, '1', null]],
+  ],
   failed: [request, flag, detail],
   get: [
     id('transfer'),
