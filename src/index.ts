@@ -23,6 +23,7 @@ export type { SealMetadata } from './crypto/envelope-metadata.ts';
 export type { OpenedSeal } from './crypto/envelope-open.ts';
 export type { Fingerprint } from './crypto/fingerprint.ts';
 export { isFingerprint, parseFingerprint } from './crypto/fingerprint.ts';
+export { fingerprintWords } from './crypto/fingerprint-words.ts';
 export type { Browser, FoundPeer, PeerEvent } from './discovery/browser.ts';
 export type { PeerAddress } from './discovery/reachability.ts';
 export type { ErrorCode, ErrorDetail, FlagName } from './errors.ts';

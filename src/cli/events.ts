@@ -85,6 +85,8 @@ export interface QuestionEvent {
   role: 'server' | 'client';
   claimedName: string;
   fingerprint: string;
+  /** The fingerprint as twelve words. */
+  words: string[];
   /** Six digits that are the same on both screens. */
   checkNumber: string;
   address: string;
@@ -407,8 +409,12 @@ export interface IdentityEvent {
   event: 'identity';
   name: string;
   fingerprint: string;
+  /** The fingerprint as twelve words. */
+  words: string[];
   /** Folder of its keys. */
   home: string;
+  /** Text of the QR code, where one was asked for. */
+  qr: string | null;
 }
 
 /** A pairing code is open: who types it on another machine comes in. */

@@ -1,4 +1,5 @@
 /** What the shell at a terminal says when it opens: at most twelve lines, on a narrow screen too. */
+import { fingerprintWords } from '../crypto/fingerprint-words.ts';
 import type { FoundPeer } from '../index.ts';
 import type { Door } from './door.ts';
 import type { Output } from './output.ts';
@@ -74,7 +75,8 @@ export async function introduce({ workspace, output, signal }: IntroduceOptions)
     const who = isWide
       ? `this is ${shownName(name)}, ${fingerprint}`
       : await narrowName(output, name, fingerprint);
-    output.note(who, { event: 'identity', name, fingerprint, home: home.data });
+    const words = fingerprintWords(fingerprint);
+    output.note(who, { event: 'identity', name, fingerprint, words, home: home.data, qr: null });
     if (settings.discovery.enabled === 'off') return;
     await using browser = await localstream.discover();
     const stop = () => browser.stop();

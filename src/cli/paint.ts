@@ -8,6 +8,8 @@ export interface Paint {
   readonly good: (text: string) => string;
   readonly warn: (text: string) => string;
   readonly bad: (text: string) => string;
+  /** Black on white, whatever the screen has; undefined where there is no colour. */
+  readonly paper?: (text: string) => string;
 }
 
 const same = (text: string): string => text;
@@ -41,5 +43,6 @@ function stylesOf(chalk: ChalkInstance): Paint {
     good: (text) => chalk.green(text),
     warn: (text) => chalk.yellow(text),
     bad: (text) => chalk.red(text),
+    paper: (text) => chalk.bgWhiteBright.black(text),
   };
 }

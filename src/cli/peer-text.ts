@@ -1,4 +1,5 @@
 /** Peers, offers and strangers in words and as the details of events. */
+import { fingerprintWords } from '../crypto/fingerprint-words.ts';
 import type { Listener, Offer, PeerInfo, TransferInfo, TrustQuestion } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OfferEvent, PeerDetail, QuestionEvent, ShareDetail, TransferDetail } from './events.ts';
@@ -84,7 +85,19 @@ export function questionEvent(
 ): QuestionEvent {
   const { role, claimedName, fingerprint, checkNumber } = question;
   const address = plainAddress(question.address);
-  return { event: 'question', asked, number, role, claimedName, fingerprint, checkNumber, address };
+  const words = fingerprintWords(fingerprint);
+  return { event: 'question', asked, number, role, claimedName, fingerprint, words, checkNumber, address };
+}
+
+/** Words a line, so that two people find the place again. */
+const WORDS_A_LINE = 6;
+
+/** The words of a fingerprint in lines of a few. */
+export function wordLines(words: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < words.length; at += WORDS_A_LINE)
+    lines.push(words.slice(at, at + WORDS_A_LINE).join(' '));
+  return lines;
 }
 
 /** The lines that a person decides by. */
@@ -93,6 +106,9 @@ export function questionLines(question: TrustQuestion): string[] {
     `  calls itself   ${shownName(question.claimedName)}`,
     `  at             ${shownName(plainAddress(question.address))}`,
     `  fingerprint    ${question.fingerprint}`,
+    ...wordLines(fingerprintWords(question.fingerprint)).map(
+      (line, index) => `  ${index === 0 ? 'in words' : '        '}       ${line}`,
+    ),
     `  check number   ${shownCheckNumber(question.checkNumber)}   (the other screen must show the same)`,
   ];
 }

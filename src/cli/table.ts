@@ -9,6 +9,7 @@ import { delConnection } from './commands/del-connection.ts';
 import { doctor } from './commands/doctor.ts';
 import { cd, lcd, lls, lpwd, pwd } from './commands/folders.ts';
 import { get, mget, mput, put } from './commands/get-put.ts';
+import { identity } from './commands/identity.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
 import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
@@ -23,7 +24,7 @@ import { sendFile } from './commands/send-file.ts';
 import { history, sessions } from './commands/sessions.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
-import { accept, identity, reject, trust } from './commands/trust.ts';
+import { accept, reject, trust } from './commands/trust.ts';
 import { user } from './commands/user.ts';
 import { verify } from './commands/verify.ts';
 

@@ -56,7 +56,7 @@ describe('in a terminal', needs('tmux'), () => {
     shell.type(`connect ${served.peer}`);
     shell.press('Enter');
     await shell.until(
-      /unknown server\n(?:.*\n)* +fingerprint +SHA256:.*\n +check number +\d{3} \d{3}.*\n.*Connect to it\?/,
+      /unknown server\n(?:.*\n)* +fingerprint +SHA256:.*\n +in words .*\n.*\n +check number +\d{3} \d{3}.*\n.*Connect to it\?/,
     );
     shell.press('C-c');
     await shell.until(/localstream: cancelled\nlocalstream>$/);

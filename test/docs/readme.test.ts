@@ -36,6 +36,7 @@ function comparable(line: string, port: number): string {
     .replace(/ :\d+>/g, ' :7353>')
     .replace(/SHA256:[\w+/]{43}/g, 'SHA256:KEY')
     .replace(/\b(192\.168\.1\.\d+|127\.0\.0\.1)\b/g, 'ADDRESS')
+    .replace(/^( {2}in words {7}| {17})[a-z]+( [a-z]+){5}$/, '$1WORDS')
     .replace(/\b\d{3} \d{3}\b/g, 'NUMBER')
     .replace(/\d\d\d\d-\d\d-\d\d \d\d:\d\d/g, 'TIME')
     .replace(/[\d.]+ s \([\d.]+ \w?B\/s\)/g, 'SPEED')

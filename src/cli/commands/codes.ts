@@ -5,6 +5,7 @@ import { announceListener } from '../announce.ts';
 import { flag, option } from '../command.ts';
 import type { Context } from '../context.ts';
 import { formatPeer, parseBindHost, parsePort } from '../peer-address.ts';
+import { showQr } from '../qr-text.ts';
 import { formatTime } from '../units.ts';
 
 /** Where codes are opened. */
@@ -44,6 +45,8 @@ export async function openCodes(
         `--from ${hostHint(listener)}`,
     );
   for (const code of listener.codes) showCode(context, listener, purpose, code);
+  // Several would push each other off the screen.
+  if (first && count === 1) await showQr(context.output, commandOf(purpose, first.text));
   return listener;
 }
 
@@ -53,6 +56,11 @@ function hostHint({ host, port }: Listener): string {
     : formatPeer(host, port);
 }
 
+/** What the other person runs. */
+function commandOf(purpose: TypedCode['purpose'], code: string): string {
+  return `localstream ${purpose === 'send' ? 'receive' : 'pair'} ${code}`;
+}
+
 function showCode(
   { output }: Context,
   listener: Listener,
@@ -60,10 +68,9 @@ function showCode(
   { text, nameplate, expires }: OpenCode,
 ): void {
   const { port } = listener;
-  const command = purpose === 'send' ? 'receive' : 'pair';
   output.result(
     { event: 'code', code: text, nameplate, port, purpose, expires: expires.toISOString() },
-    `localstream ${command} ${text}`,
+    commandOf(purpose, text),
   );
 }
 

@@ -1,4 +1,4 @@
-/** identity, trust, accept, reject: who this machine is, and who may in. */
+/** trust, accept, reject: who may in. */
 import { type Fingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf } from '../../errors.ts';
 import { defineCommand, option, required } from '../command.ts';
@@ -6,25 +6,6 @@ import type { Context } from '../context.ts';
 import { shownName } from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
 import { parseNumber, path } from '../values.ts';
-
-export const identity = defineCommand({
-  name: 'identity',
-  aliases: [],
-  group: 'trust',
-  scope: 'both',
-  summary: "this machine's name and fingerprint",
-  notes: ['The keys are made on first use and stay in the home folder.'],
-  arguments: {},
-  options: {},
-  examples: [{ line: 'identity', does: 'shows what others type after trust or --fingerprint' }],
-  run: async ({ workspace, output }) => {
-    const { name, fingerprint, home } = await workspace.localstream();
-    output.result(
-      { event: 'identity', name, fingerprint, home: home.data },
-      `${fingerprint}  ${shownName(name)}`,
-    );
-  },
-});
 
 /** Whom `trust` is about: a fingerprint, or the number of a question. */
 function parseWho(text: string): Fingerprint | number {
