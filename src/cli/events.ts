@@ -346,6 +346,8 @@ export interface TransferDetail {
   filesTotal: number;
   bytes: number;
   bytesTotal: number;
+  /** Bytes that did not have to cross. */
+  bytesSkipped: number;
   bytesPerSecond: number;
   startedAt: string;
 }

@@ -52,8 +52,8 @@ export function peerDetail(peer: PeerInfo): PeerDetail {
 }
 
 export function transferDetail(transfer: TransferInfo): TransferDetail {
-  const { transferId, peer, direction, phase, files, filesTotal, bytes, bytesTotal, bytesPerSecond } =
-    transfer;
+  const { transferId, peer, direction, phase, files, filesTotal, bytes, bytesTotal, bytesSkipped } = transfer;
+  const { bytesPerSecond } = transfer;
   const startedAt = transfer.startedAt.toISOString();
   return {
     transferId,
@@ -64,6 +64,7 @@ export function transferDetail(transfer: TransferInfo): TransferDetail {
     filesTotal,
     bytes,
     bytesTotal,
+    bytesSkipped,
     bytesPerSecond,
     startedAt,
   };

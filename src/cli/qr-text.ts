@@ -1,6 +1,7 @@
 /** QR codes in a terminal, two modules a character. */
 import type { Paint } from './paint.ts';
 import type { Stream } from './screen.ts';
+import { isUnicode } from './unicode.ts';
 
 /** Modules without anything around a code; the standard asks for four, readers are content with two. */
 const QUIET = 2;
@@ -12,15 +13,6 @@ export interface QrScreen {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
-}
-
-/** Whether the system's texts are UTF-8: elsewhere the blocks would be other characters. */
-function isUnicode(env: Readonly<Record<string, string | undefined>>): boolean {
-  if (process.platform === 'win32') return env['WT_SESSION'] !== undefined;
-  const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find(
-    (name) => name !== undefined && name !== '',
-  );
-  return /utf-?8/i.test(locale ?? '') && env['TERM'] !== 'dumb';
 }
 
 /**

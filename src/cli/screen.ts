@@ -17,6 +17,7 @@ export interface Overlay {
 export type Stream = Writable & {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 };
 
 /** Columns of a terminal that does not say how many it has. */

@@ -2,9 +2,9 @@
 import { errorOf } from '../../errors.ts';
 import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
 import { alignColumns } from '../columns.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, flag } from '../command.ts';
 import type { StatusEvent } from '../events.ts';
-import type { Paint } from '../paint.ts';
+import { type Paint, PLAIN } from '../paint.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
 import {
   offerText,
@@ -28,9 +28,12 @@ export const status = defineCommand({
   summary: 'listeners, peers, transfers and their speed',
   notes: ['Each peer is shown with the group of its key agreement and the cipher that TLS has settled on.'],
   arguments: {},
-  options: {},
-  examples: [{ line: 'status --json', does: 'the same for a program' }],
-  run: async (context) => {
+  options: { watch: flag('again every second, with the speed as a line, until Ctrl-C') },
+  examples: [
+    { line: 'status --json', does: 'tells a program what is open' },
+    { line: 'status --watch', does: 'shows how it goes on' },
+  ],
+  run: async (context, { options }) => {
     const { workspace, output, shell } = context;
     if (shell === undefined) {
       throw errorOf('NO_SERVER', 'no listener is open in this process, which has just begun', {
@@ -38,8 +41,17 @@ export const status = defineCommand({
       });
     }
     const localstream = await workspace.localstream();
-    const lines = output.json ? [] : await statusLines(workspace, localstream, output.style.paint);
-    output.result(statusEvent(workspace, localstream), lines.join('\n'));
+    const look = async (paint: Paint) => ({
+      event: statusEvent(workspace, localstream),
+      lines: output.json ? [] : await statusLines(workspace, localstream, paint),
+    });
+    if (options.watch) {
+      const { watchStatus } = await import('../status-watch.ts');
+      await watchStatus(context, () => look(PLAIN));
+      return;
+    }
+    const { event, lines } = await look(output.style.paint);
+    output.result(event, lines.join('\n'));
   },
 });
 
