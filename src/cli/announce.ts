@@ -1,11 +1,20 @@
 /** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
 import type { LocalstreamError } from '../errors.ts';
-import type { Listener, Session } from '../index.ts';
+import type { Listener, Session, TransferInfo } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
+import type { Asker } from './asker.ts';
 import type { ListeningEvent } from './events.ts';
 import type { Output } from './output.ts';
 import { formatPeer, plainAddress } from './peer-address.ts';
-import { channelText, peerDetail, peerText, shareDetails, shownName } from './peer-text.ts';
+import {
+  channelText,
+  offerEvent,
+  offerText,
+  peerDetail,
+  peerText,
+  shareDetails,
+  shownName,
+} from './peer-text.ts';
 import { receiptEvent, receiptLine } from './receipt-text.ts';
 import { plural } from './units.ts';
 
@@ -22,9 +31,18 @@ function isFarewell({ code }: LocalstreamError): boolean {
   return code === 'CLOSED' || code === 'SHUTTING_DOWN';
 }
 
-/** Follows a listener for as long as it lives. */
-export function announceListener(output: Output, listener: Listener): void {
+/**
+ * Follows a listener for as long as it lives.
+ * @param asker Is told of what peers offer; without one offers are refused, unless a rule accepts them.
+ */
+export function announceListener(output: Output, listener: Listener, asker: Asker = {}): void {
   const { port } = listener;
+  const { inbox } = asker;
+  if (inbox !== undefined) listener.on('offer', (offer) => inbox(offer, port));
+  listener.on('accepted', (offer) => {
+    const text = `${peerText(offer.from)} offers ${offerText(offer)}: accepted, into ${escapeText(offer.folder)}`;
+    output.note(text, offerEvent(offer, { listener: port, accepted: true }));
+  });
   listener.on('peer', (peer) => {
     const as = peer.user === undefined ? '' : ` as user ${shownName(peer.user)}`;
     const text = `${peerText(peer)} is connected on ${port}${as}`;
@@ -88,16 +106,20 @@ export function announceListener(output: Output, listener: Listener): void {
     else output.event(told);
   });
   listener.on('failed', ({ transfer, error }) => {
-    if (own.delete(transfer.transferId)) return;
-    const what = transfer.direction === 'send' ? 'sending to' : 'receiving from';
-    output.note(`${what} ${shownName(transfer.peer)} failed: ${errorText(error)}`, {
-      event: 'failed',
-      transferId: transfer.transferId,
-      direction: transfer.direction,
-      peer: transfer.peer,
-      code: error.code,
-      message: error.message,
-    });
+    if (!own.delete(transfer.transferId)) announceFailure(output, transfer, error);
+  });
+}
+
+/** Tells of a transfer that ended without a receipt. */
+export function announceFailure(output: Output, transfer: TransferInfo, error: LocalstreamError): void {
+  const what = transfer.direction === 'send' ? 'sending to' : 'receiving from';
+  output.note(`${what} ${shownName(transfer.peer)} failed: ${errorText(error)}`, {
+    event: 'failed',
+    transferId: transfer.transferId,
+    direction: transfer.direction,
+    peer: transfer.peer,
+    code: error.code,
+    message: error.message,
   });
 }
 
@@ -130,12 +152,13 @@ export function listeningEvent(listener: Listener, fingerprint: string): Listeni
     open,
     auth,
     shares: shareDetails(listener),
+    inbox: listener.inbox ?? null,
   };
 }
 
 /** The same as one line. */
 export function listeningText(listener: Listener, fingerprint: string): string {
-  const { host, port, maxConnections, open, auth, shares } = listener;
+  const { host, port, maxConnections, open, auth, shares, inbox } = listener;
   const shown = shares.map(({ name, mode }) => `${shownName(name)} (${mode})`).join(', ');
   const parts = [
     `listening on ${host === '::' || host === '0.0.0.0' ? `port ${port} of all interfaces` : formatPeer(host, port)}`,
@@ -143,6 +166,7 @@ export function listeningText(listener: Listener, fingerprint: string): string {
     shown === '' ? 'no shares' : `shares ${shown}`,
     ...(open ? ['open to unknown keys'] : []),
     ...(auth === 'password' ? ['for users who log in'] : []),
+    ...(inbox?.accept === 'trusted' ? [`offers of trusted peers into ${escapeText(inbox.folder)}`] : []),
     fingerprint,
   ];
   return parts.join(', ');

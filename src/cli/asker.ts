@@ -9,6 +9,8 @@ export interface Asker {
   readonly client?: (question: TrustQuestion, signal: AbortSignal) => Promise<TrustAnswer>;
   /** A peer wants to send something that was not asked about yet. */
   readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
+  /** A peer offers something to a listener, which waits for nobody. Answers it by itself, or lets a command do so. */
+  readonly inbox?: (offer: Offer, listener: number) => void;
   /** The shell is left while jobs run. */
   readonly leave?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** Text that nobody may see on the screen. */

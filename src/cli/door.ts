@@ -63,7 +63,7 @@ export async function openDoor({ workspace, output, asker, hidden }: DoorOptions
       });
     const listener = await firstFree(settings.port, open);
     workspace.door = listener;
-    announceListener(output, listener);
+    announceListener(output, listener, asker);
     return { kind: 'open', listener, name: shownName(localstream.name), isKnown };
   } catch (error) {
     return { kind: 'shut', reason: toLocalstreamError(error).message };

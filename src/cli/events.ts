@@ -44,6 +44,8 @@ export interface ListeningEvent {
   /** Who gets in: everybody, trusted keys, or users who log in. */
   auth: 'none' | 'trusted' | 'password';
   shares: ShareDetail[];
+  /** Where offers of peers go, and whether each is asked about; null where none is taken. */
+  inbox: { folder: string; accept: 'ask' | 'trusted' } | null;
 }
 
 /** A listener or a connection was closed on request. */
@@ -116,10 +118,18 @@ export interface VerifiedEvent {
 export interface OfferEvent {
   event: 'offer';
   id: string;
-  /** What `reject N` wants; null outside the shell. */
+  /** What `accept N` and `reject N` want; null outside the shell. */
   number: number | null;
+  /** Port of the listener; null where this machine is the client. */
+  listener: number | null;
   from: PeerDetail;
   roots: { name: string; type: 'file' | 'folder' | 'link'; size: number | null }[];
+  /** What is in it, as the sender counts, at least where there is `more`; null where it does not say. */
+  total: { files: number; bytes: number; more: boolean } | null;
+  /** The inbox, where it goes unless the answer says otherwise. */
+  folder: string;
+  /** Whether the rule for trusted peers has accepted it: then there is nothing to answer. */
+  accepted: boolean;
 }
 
 /** How far a transfer is; at most four a second for each. */
@@ -145,10 +155,11 @@ export interface ProgressEvent {
   current: string | null;
 }
 
-/** A transfer that a peer had asked for ended without a receipt. */
+/** A transfer that a peer had asked for, or one of several, ended without a receipt. */
 export interface FailedEvent {
   event: 'failed';
-  transferId: string;
+  /** Null where it did not come to a transfer. */
+  transferId: string | null;
   direction: 'send' | 'receive';
   /** Name of the peer. */
   peer: string;

@@ -114,25 +114,55 @@ export function questionLines(question: TrustQuestion): string[] {
   ];
 }
 
-export function offerEvent(offer: Offer, number: number | null): OfferEvent {
+/** @param more The number of the question, the port of the listener, and whether the rule has accepted it. */
+export function offerEvent(
+  offer: Offer,
+  more: { readonly number?: number; readonly listener?: number; readonly accepted?: boolean } = {},
+): OfferEvent {
+  const { id, from, roots, total, folder } = offer;
   return {
     event: 'offer',
-    id: offer.id,
-    number,
-    from: peerDetail(offer.from),
-    roots: offer.roots.map(({ name, type, size }) => ({ name, type, size })),
+    id,
+    number: more.number ?? null,
+    listener: more.listener ?? null,
+    from: peerDetail(from),
+    roots: roots.map(({ name, type, size }) => ({ name, type, size })),
+    total: total === undefined ? null : { ...total },
+    folder,
+    accepted: more.accepted ?? false,
   };
+}
+
+/** How the question about an offer is answered in the shell. */
+export function offerAnswers(number: number): string {
+  return `accept ${number} takes it, accept ${number} PATH puts it elsewhere, reject ${number} refuses it`;
+}
+
+/** The lines that a person decides by about an offer that came to a listener. */
+export function offerLines({ from, folder }: Offer): string[] {
+  return [
+    `  its key        ${from.fingerprint}, ${from.trusted ? 'trusted' : 'not trusted here'}`,
+    `  the inbox      ${escapeText(folder)}`,
+  ];
 }
 
 /** Names of an offer that are spelled out. */
 const SHOWN_ROOTS = 5;
 
-/** What is offered: `a.pdf (1.20 MB), photos/ and 3 more`. */
+/** What is offered: `a.pdf (1.20 MB), photos/ and 3 more: 120 files, 3.20 GB`. */
 export function offerText(offer: Offer): string {
   const shown = offer.roots.slice(0, SHOWN_ROOTS).map(({ name, type, size }) => {
     const label = `${shownName(name)}${type === 'folder' ? '/' : ''}`;
     return size === null ? label : `${label} (${formatBytes(size)})`;
   });
   const more = offer.roots.length - shown.length;
-  return more > 0 ? `${shown.join(', ')} and ${plural(more, 'more', 'more')}` : shown.join(', ');
+  const names = more > 0 ? `${shown.join(', ')} and ${plural(more, 'more', 'more')}` : shown.join(', ');
+  return `${names}${totalText(offer)}`;
+}
+
+/** The count, where the names do not tell it. */
+function totalText({ roots, total }: Offer): string {
+  if (total === undefined || (roots.length === 1 && roots[0]?.size !== null)) return '';
+  const least = total.more ? 'at least ' : '';
+  return `: ${least}${plural(total.files, 'file')}, ${formatBytes(total.bytes)}`;
 }

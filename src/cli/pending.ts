@@ -67,7 +67,7 @@ export class Pending {
     return number;
   }
 
-  /** Forgets the offers that are not among those still open. */
+  /** Forgets the offers that are not among those still open, of the server and of all listeners. */
   keepOffers(open: readonly Offer[]): void {
     const ids = new Set(open.map((offer) => offer.id));
     for (const matter of this.matters) {

@@ -2,8 +2,17 @@
 import { CancelledError, errorOf } from '../errors.ts';
 import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
 import type { Asker, ExistingAnswer } from './asker.ts';
+import { toLocalstreamError } from './exit.ts';
 import type { Output } from './output.ts';
-import { offerEvent, offerText, peerText, questionEvent, questionLines, shownName } from './peer-text.ts';
+import {
+  offerEvent,
+  offerLines,
+  offerText,
+  peerText,
+  questionEvent,
+  questionLines,
+  shownName,
+} from './peer-text.ts';
 import { plural } from './units.ts';
 
 /** Gives the terminal away for as long as `use` runs, so that two readers do not fight for the keys. */
@@ -49,14 +58,39 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
     client: trust,
     offer: (offer, signal) =>
       inTurn(signal, () => {
-        output.event(offerEvent(offer, null));
+        output.event(offerEvent(offer));
         return askOffer(offer, signal);
       }),
+    inbox: (offer, listener) => {
+      const { signal } = offer;
+      const asked = inTurn(signal, () => {
+        output.event(offerEvent(offer, { listener }));
+        process.stderr.write(`${offerLines(offer).join('\n')}\n`);
+        return askOffer(offer, signal);
+      });
+      void asked.then((isTaken) => answerOffer(offer, isTaken, output)).catch(() => {});
+    },
     leave: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     password: (message, signal) => inTurn(signal, () => askPassword(message, signal)),
     confirm: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     existing: (path, others, signal) => inTurn(signal, () => askExisting(path, others, signal)),
   };
+}
+
+/** What fails once it has begun is told by whoever follows the listener. */
+async function answerOffer(offer: Offer, isTaken: boolean, output: Output): Promise<void> {
+  if (!isTaken) return await offer.reject();
+  let isBegun = false;
+  const onTransfer = () => {
+    isBegun = true;
+  };
+  try {
+    await offer.accept(undefined, { onTransfer });
+  } catch (error) {
+    if (isBegun) return;
+    await offer.reject();
+    output.error(toLocalstreamError(error));
+  }
 }
 
 const ANSWERS: Record<TrustQuestion['role'], readonly { name: string; value: TrustAnswer }[]> = {

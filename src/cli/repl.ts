@@ -6,7 +6,17 @@ import type { JobBars } from './job-bars.ts';
 import { type Job, jobCount } from './jobs.ts';
 import { LineReader } from './line-reader.ts';
 import { runOutside } from './outside.ts';
-import { peerName, questionEvent, questionLines, shownName } from './peer-text.ts';
+import {
+  offerAnswers,
+  offerEvent,
+  offerLines,
+  offerText,
+  peerName,
+  peerText,
+  questionEvent,
+  questionLines,
+  shownName,
+} from './peer-text.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import { forgiven, Script } from './script.ts';
 import { Shell, type ShellSetup } from './shell.ts';
@@ -56,6 +66,16 @@ class Terminal extends Shell {
           withdrawn: (number) =>
             output.note(`[${number}] is withdrawn: the peer has gone, or the time to answer is over`),
         }),
+      inbox: (offer, listener) => {
+        const number = workspace.pending.add(offer, (gone) =>
+          output.note(`[${gone}] is withdrawn, or the time to answer is over`),
+        );
+        const label = output.style.errorPaint.warn(
+          `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}`,
+        );
+        const text = [label, ...offerLines(offer), `  ${offerAnswers(number)}`].join('\n');
+        output.note(text, offerEvent(offer, { number, listener }));
+      },
     };
   }
 

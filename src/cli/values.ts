@@ -46,6 +46,11 @@ export function parseCodes(typed: string): number {
   return whole(typed, 'a number of codes', 1, MOST_CODES);
 }
 
+/** Offers to be waited for. */
+export function parseCount(typed: string): number {
+  return whole(typed, 'a number of offers', 1, Number.MAX_SAFE_INTEGER);
+}
+
 /** The number of a question or an offer. */
 export function parseNumber(typed: string): number {
   return whole(typed, 'the number of a question', 1, Number.MAX_SAFE_INTEGER);

@@ -73,6 +73,15 @@ export class Workspace implements AsyncDisposable {
     return this.#opened;
   }
 
+  /** Forgets the numbers of offers that are answered. */
+  keepOffers(): void {
+    const listeners = this.#opened?.listeners ?? [];
+    this.pending.keepOffers([
+      ...(this.#session?.offers ?? []),
+      ...listeners.flatMap((listener) => listener.offers),
+    ]);
+  }
+
   /** The connected server. Throws NOT_CONNECTED. */
   connected(): Session {
     if (this.session !== undefined) return this.session;

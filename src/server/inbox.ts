@@ -63,7 +63,7 @@ export class Inbox {
   readonly #visitors = new Map<string, Visitor>();
   readonly #kept = new Map<string, Kept>();
   readonly #closing = new AbortController();
-  #open = 0;
+  readonly #waiting = new Set<Offer>();
 
   constructor(host: InboxHost) {
     this.#host = host;
@@ -71,6 +71,11 @@ export class Inbox {
 
   get folder(): string {
     return this.#host.folder;
+  }
+
+  /** Those that wait for an answer, oldest first. */
+  get offers(): readonly Offer[] {
+    return [...this.#waiting];
   }
 
   get accept(): OfferRule {
@@ -138,11 +143,10 @@ export class Inbox {
   #ask(incoming: IncomingOffer, peer: PeerInfo): void {
     const visitor = this.#visitors.get(peer.id) ?? { open: 0, idle: 0 };
     this.#visitors.set(peer.id, visitor);
-    if (this.#open >= MOST_OPEN || visitor.open >= MOST_OPEN_OF_ONE || visitor.idle >= MOST_IDLE) {
+    if (this.#waiting.size >= MOST_OPEN || visitor.open >= MOST_OPEN_OF_ONE || visitor.idle >= MOST_IDLE) {
       incoming.refuse('BUSY', 'too many offers wait for an answer, or came to nothing');
       return;
     }
-    this.#open += 1;
     visitor.open += 1;
     const late = new AbortController();
     const timer = setTimeout(() => {
@@ -154,13 +158,15 @@ export class Inbox {
       if (isAnswered) return;
       isAnswered = true;
       clearTimeout(timer);
-      this.#open -= 1;
+      this.#waiting.delete(offer);
       visitor.open -= 1;
       if (!isTaken) visitor.idle += 1;
     };
     const signal = AbortSignal.any([incoming.signal, late.signal]);
     signal.addEventListener('abort', () => answered(false), { once: true });
-    this.#host.ask(this.#offer(incoming, peer, signal, answered));
+    const offer = this.#offer(incoming, peer, signal, answered);
+    this.#waiting.add(offer);
+    this.#host.ask(offer);
   }
 
   #offer(

@@ -228,6 +228,11 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     return this.#inbox && { folder: this.#inbox.folder, accept: this.#inbox.accept };
   }
 
+  /** Offers of peers that wait for an answer, oldest first. */
+  get offers(): readonly Offer[] {
+    return this.#inbox?.offers ?? [];
+  }
+
   get shares(): readonly Share[] {
     return this.#shares.list;
   }

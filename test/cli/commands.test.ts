@@ -302,6 +302,7 @@ test('a listener ends with 0 when it is told to, and its port is free', async ()
       open: false,
       auth: 'trusted',
       shares: [{ name: 'docs', folder: docs, mode: 'ro' }],
+      inbox: { folder: join(server, 'inbox'), accept: 'ask' },
     });
     const again = start(['add_local_connection', '127.0.0.1', String(served.port), '3'], there);
     await again.until(/^listening on 127\.0\.0\.1:\d+, up to 3 peers, no shares, SHA256:.*\n$/);

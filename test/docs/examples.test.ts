@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { environment, freePort, scratch } from '../cli/cli-process.ts';
+import { environment, freePort, run, scratch, start as startProgram } from '../cli/cli-process.ts';
 import { ROOT } from './markdown.ts';
 
 const { folder, server, client } = scratch();
@@ -100,4 +100,31 @@ test('serve.ts and fetch.ts meet, compare the number, and move files', async () 
   await using nobody = start('fetch.ts', ['127.0.0.1', port, '/files/a.txt', 'taken/'], client);
   assert.equal(await nobody.ended, 4, nobody.text());
   assert.match(nobody.text(), /try again later/);
+});
+
+test('send.ts offers a file to several machines, and says what each of them answered', async () => {
+  const homes = [join(folder, 'first-home'), join(folder, 'second-home')];
+  const mine = (await run(['identity'], { home: client })).stdout.split(' ')[0] ?? '';
+  const places: string[] = [];
+  const listening = [];
+  for (const [index, home] of homes.entries()) {
+    const key = (await run(['identity'], { home })).stdout.split(' ')[0] ?? '';
+    if (index === 0) await run(['trust', mine], { home });
+    const port = String(await freePort());
+    places.push('127.0.0.1', port, key);
+    const rule = ['--offers', 'trusted', '--open', '--max', '3', '--host', '127.0.0.1', '--port', port];
+    const running = startProgram(['serve', ...rule], { home });
+    listening.push(running);
+    await running.until(/listening on/);
+  }
+  writeFileSync(join(folder, 'news.txt'), 'hello\n');
+  await using sending = start('send.ts', ['news.txt', ...places], client);
+  assert.equal(await sending.ended, 5, sending.text());
+  assert.match(sending.text(), /^127\.0\.0\.1:\d+: 1 files, 6 bytes, signed by SHA256:/m);
+  assert.match(sending.text(), /refused: NOT_ALLOWED/);
+  assert.equal(readFileSync(join(homes[0] ?? '', 'inbox', 'news.txt'), 'utf8'), 'hello\n');
+  for (const { child, ended } of listening) {
+    child.kill('SIGTERM');
+    await ended;
+  }
 });

@@ -4,7 +4,7 @@ import { announceSession } from '../announce.ts';
 import { defineCommand, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
 import { type PeerAddress, parsePeer, parsePort } from '../peer-address.ts';
-import { offerEvent, offerText, peerDetail, peerText } from '../peer-text.ts';
+import { offerAnswers, offerEvent, offerText, peerDetail, peerText } from '../peer-text.ts';
 import { dial, REACH_OPTIONS, TRUST_NOTE } from './reaching.ts';
 
 export const connect = defineCommand({
@@ -54,13 +54,13 @@ function follow({ workspace, background }: Context): void {
   session.on('offer', (offer) => {
     const number = pending.add(offer, (gone) => background.note(`[${gone}] is withdrawn`));
     background.note(
-      `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}: receive_file PATH takes it, reject ${number} does not`,
-      offerEvent(offer, number),
+      `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}: ${offerAnswers(number)}`,
+      offerEvent(offer, { number }),
     );
   });
   announceSession(background, session, () => {
-    pending.keepOffers([]);
     if (workspace.session === session) workspace.session = undefined;
+    workspace.keepOffers();
   });
 }
 

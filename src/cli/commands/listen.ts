@@ -24,8 +24,8 @@ export const addConnection = defineCommand({
     { line: 'add_connection 7353 10 --share ~/photos', does: 'shows a folder to as many as ten peers' },
     { line: 'add_connection 7353 --share in=/srv/in:wo', does: 'takes files in, and shows none' },
   ],
-  run: (context, { arguments: { port, max }, options: { share, open, auth, hidden } }) =>
-    listenInPlace(context, { port, max, shares: share, open, auth, hidden }),
+  run: (context, { arguments: { port, max }, options: { share, ...how } }) =>
+    listenInPlace(context, { port, max, shares: share, ...how }),
 });
 
 export const addLocalConnection = defineCommand({
@@ -44,8 +44,8 @@ export const addLocalConnection = defineCommand({
   examples: [
     { line: 'add_local_connection 127.0.0.1 7353 1 --share .', does: 'is reached from this machine only' },
   ],
-  run: (context, { arguments: { host, port, max }, options: { share, open, auth, hidden } }) =>
-    listenInPlace(context, { host, port, max, shares: share, open, auth, hidden }),
+  run: (context, { arguments: { host, port, max }, options: { share, ...how } }) =>
+    listenInPlace(context, { host, port, max, shares: share, ...how }),
 });
 
 export const serve = defineCommand({
@@ -69,16 +69,8 @@ export const serve = defineCommand({
   examples: [
     { line: 'serve --port 7353 --share docs=/srv/docs --share in=/srv/in:wo', does: 'serves two folders' },
   ],
-  run: async (context, { options: { port, host, max, share, open, auth, hidden } }) => {
+  run: async (context, { options: { port, share, ...how } }) => {
     const { settings } = await context.workspace.localstream();
-    await listenInPlace(context, {
-      port: port ?? settings.port,
-      host,
-      max,
-      shares: share,
-      open,
-      auth,
-      hidden,
-    });
+    await listenInPlace(context, { port: port ?? settings.port, shares: share, ...how });
   },
 });

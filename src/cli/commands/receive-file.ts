@@ -1,6 +1,7 @@
 /** receive_file: takes what a server offers. */
 import { errorOf } from '../../errors.ts';
 import type { Offer } from '../../index.ts';
+import { tellsItself } from '../announce.ts';
 import { defineCommand, option, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { EXISTING_NOTE, moveOptions, RECEIVE_OPTIONS, TREE_NOTE } from '../move.ts';
@@ -52,13 +53,28 @@ export const receiveFile = defineCommand({
         unattended: !isAttended,
       });
       // Where the target was refused at once the offer is still there, under its number.
-      context.workspace.pending.keepOffers(session.offers);
+      context.workspace.keepOffers();
       const receipt = await accepted;
       progress[Symbol.dispose]();
       printReceipt(context.output, receipt);
     });
   },
 });
+
+/** Takes an offer that was shown under a number: into the inbox, or where the person says. */
+export async function takeOffer(context: Context, offer: Offer, target: string | undefined): Promise<void> {
+  using progress = context.progress();
+  const accepted = offer.accept(target, {
+    ...transferOptions(context, progress),
+    existing: 'rename',
+    onTransfer: tellsItself,
+  });
+  // Where the target was refused at once the offer is still there, under its number.
+  context.workspace.keepOffers();
+  const receipt = await accepted;
+  progress[Symbol.dispose]();
+  printReceipt(context.output, receipt);
+}
 
 /**
  * Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise.
@@ -72,7 +88,7 @@ export async function consent(context: Context, offer: Offer): Promise<boolean> 
   if (wasShown) return true;
   const text = `${peerText(offer.from)} offers ${offerText(offer)}`;
   if (globals.yes) {
-    output.note(text, offerEvent(offer, null));
+    output.note(text, offerEvent(offer));
     return false;
   }
   if (asker.offer !== undefined) {
@@ -80,7 +96,7 @@ export async function consent(context: Context, offer: Offer): Promise<boolean> 
     await offer.reject();
     throw errorOf('REJECTED', 'the offer was refused');
   }
-  output.event(offerEvent(offer, null));
+  output.event(offerEvent(offer));
   await offer.reject();
   throw errorOf('REJECTED', `${text}, and nobody can be asked here`, { hint: 'add --yes to accept offers' });
 }

@@ -2,13 +2,14 @@
 
 import { errorOf } from '../../errors.ts';
 import type { Auth, Listener, ListenOptions, ShareOptions } from '../../index.ts';
+import { OFFER_RULES, type OfferRule } from '../../server/access.ts';
 import { AUTHS } from '../../server/visit.ts';
 import { announceListener, listeningEvent, listeningText } from '../announce.ts';
 import { flag, list, option } from '../command.ts';
 import type { Context } from '../context.ts';
 import { peerText } from '../peer-text.ts';
 import { parseShare } from '../share-argument.ts';
-import { oneOf } from '../values.ts';
+import { oneOf, path } from '../values.ts';
 
 /** Who sees what, and who gets in. */
 export const LISTEN_OPTIONS = {
@@ -26,6 +27,18 @@ export const LISTEN_OPTIONS = {
     AUTHS,
   ),
   hidden: flag('do not make it known on the network'),
+  inbox: option(
+    'DIR',
+    'where offers go that are accepted; the inbox in the home unless given',
+    path,
+    'folder',
+  ),
+  offers: option(
+    OFFER_RULES.join('|'),
+    'ask about each offer, or accept those of trusted peers; the setting inbox.accept unless given',
+    oneOf('a rule for offers', OFFER_RULES),
+    OFFER_RULES,
+  ),
 } as const;
 
 /** Told wherever unknown peers can come. */
@@ -44,12 +57,14 @@ export interface Listening {
   readonly auth?: Auth | undefined;
   /** Not made known on the network. */
   readonly hidden?: boolean;
+  readonly inbox?: string | undefined;
+  readonly offers?: OfferRule | undefined;
 }
 
 /** Opens a listener, follows it and says that it is ready. */
 export async function openListener(
   context: Context,
-  { port, host, max, shares, open, auth, hidden = false }: Listening,
+  { port, host, max, shares, open, auth, hidden = false, inbox, offers }: Listening,
 ): Promise<Listener> {
   const localstream = await context.workspace.localstream();
   await makeRoom(context, port);
@@ -63,9 +78,13 @@ export async function openListener(
     ...(max === undefined ? {} : { maxConnections: max }),
     ...(shares === undefined ? {} : { shares }),
     ...(decide === undefined ? {} : { decide }),
+    inbox: {
+      ...(inbox === undefined ? {} : { folder: inbox }),
+      ...(offers === undefined ? {} : { accept: offers }),
+    },
   };
   const listener = await localstream.listen(options);
-  announceListener(context.background, listener);
+  announceListener(context.background, listener, context.asker);
   context.output.result(
     listeningEvent(listener, localstream.fingerprint),
     listeningText(listener, localstream.fingerprint),

@@ -10,6 +10,7 @@ import {
   offerText,
   peerDetail,
   peerName,
+  peerText,
   shareDetails,
   shownName,
   shownPlace,
@@ -78,10 +79,11 @@ function statusEvent({ session }: Workspace, localstream: Localstream): StatusEv
 }
 
 async function statusLines(
-  { session, pending }: Workspace,
+  workspace: Workspace,
   localstream: Localstream,
   { strong }: Paint,
 ): Promise<string[]> {
+  const { session, pending } = workspace;
   const lines = [`${strong('this machine')}: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
   if (localstream.listeners.length === 0) lines.push(`${strong('listeners')}: none`);
   for (const listener of localstream.listeners) {
@@ -105,8 +107,8 @@ async function statusLines(
   else {
     lines.push(`${strong('connected to')}:`, ...(await alignColumns([peerRow(session.peer)])));
     lines.push(...(await alignColumns(session.transfers.map(transferRow))));
-    pending.keepOffers(session.offers);
   }
+  workspace.keepOffers();
   if (pending.matters.length > 0) {
     lines.push(`${strong('waiting for an answer')}:`, ...pending.matters.map(matterLine));
   }
@@ -137,7 +139,8 @@ function transferRow(transfer: TransferInfo): string[] {
 }
 
 function matterLine(matter: Matter): string {
-  if (matter.kind === 'offer') return `  [${matter.number}] offer: ${offerText(matter.offer)}`;
+  if (matter.kind === 'offer')
+    return `  [${matter.number}] ${peerText(matter.offer.from)} offers ${offerText(matter.offer)}`;
   const { claimedName, address, fingerprint } = matter.question;
   const who = `"${shownName(claimedName)}" at ${shownName(plainAddress(address))}`;
   return `  [${matter.number}] ${who} wants in, ${fingerprint}`;

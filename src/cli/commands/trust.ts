@@ -1,11 +1,12 @@
 /** trust, accept, reject: who may in. */
 import { type Fingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf } from '../../errors.ts';
-import { defineCommand, option, required } from '../command.ts';
+import { defineCommand, option, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
 import { shownName } from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
 import { parseNumber, path } from '../values.ts';
+import { takeOffer } from './receive-file.ts';
 
 /** Whom `trust` is about: a fingerprint, or the number of a question. */
 function parseWho(text: string): Fingerprint | number {
@@ -54,13 +55,27 @@ export const accept = defineCommand({
   aliases: [],
   group: 'trust',
   scope: 'shell',
-  summary: 'let in the peer of a question, this once',
-  notes: ['An offer is taken with receive_file PATH, which says where it goes.'],
-  arguments: { number: required('the number of the question', parseNumber, 'question') },
+  background: true,
+  summary: 'let in the peer of a question, this once, or take an offer',
+  notes: [
+    'An offer goes into the inbox (the setting inbox.folder, or --inbox of the listener), or to PATH: into it where that is a ' +
+      'folder or ends in "/", otherwise PATH is the name. Nothing is replaced: a name that is taken gets a number.',
+  ],
+  arguments: {
+    number: required('the number of the question or offer', parseNumber, 'question'),
+    path: optional('where an offer goes; the inbox unless given', path, 'path'),
+  },
   options: {},
-  examples: [{ line: 'accept 1', does: 'lets the peer of question 1 in until it leaves' }],
-  run: async (context, { arguments: { number } }) => {
-    stranger(findMatter(context, number)).answer('once');
+  examples: [
+    { line: 'accept 1', does: 'lets the peer of question 1 in until it leaves, or takes offer 1' },
+    { line: 'accept 2 ~/in/', does: 'takes offer 2 into a folder' },
+  ],
+  run: async (context, { arguments: { number, path: target } }) => {
+    const matter = findMatter(context, number);
+    if (matter.kind === 'offer') return await takeOffer(context, matter.offer, target);
+    if (target !== undefined)
+      throw errorOf('USAGE', `${number} is a peer, not an offer`, { hint: `write accept ${number}` });
+    matter.answer('once');
   },
 });
 
@@ -81,8 +96,7 @@ export const reject = defineCommand({
       return;
     }
     await matter.offer.reject();
-    const { pending, session } = context.workspace;
-    pending.keepOffers((session?.offers ?? []).filter((offer) => offer.id !== matter.offer.id));
+    context.workspace.keepOffers();
   },
 });
 
@@ -96,6 +110,6 @@ function findMatter({ workspace: { pending }, shell }: Context, number: number):
 function stranger(matter: Matter): Matter & { kind: 'peer' } {
   if (matter.kind === 'peer') return matter;
   throw errorOf('USAGE', `${matter.number} is an offer, not a peer`, {
-    hint: `receive_file PATH takes it, reject ${matter.number} refuses it`,
+    hint: `accept ${matter.number} takes it, reject ${matter.number} refuses it`,
   });
 }
