@@ -4,12 +4,14 @@ import { resolve } from 'node:path';
 
 import type { UserStore } from './auth/user-store.ts';
 import type { ConnectOptions } from './client/link.ts';
+import type { ScannedPeer } from './client/scan.ts';
 import { readersOf } from './client/seal-readers.ts';
 import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import type { OpenedSeal } from './crypto/envelope-open.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser } from './discovery/browser.ts';
+import { interfaceNames } from './discovery/interfaces.ts';
 import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
@@ -108,6 +110,22 @@ export class Localstream implements AsyncDisposable {
   async discover(): Promise<Browser> {
     this.#requireOpen();
     return (await this.#startDiscovery()).browse();
+  }
+
+  /**
+   * Tries a port on the addresses of this machine's own networks, of a wide one on the 254 around its own. For networks
+   * that keep multicast back: it knocks at every door, and listeners tell their operators. Nobody is trusted by it.
+   *
+   * @param options.port the setting `port` by default.
+   * @throws CANCELLED.
+   */
+  async *scan(
+    options: { readonly port?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<ScannedPeer, void> {
+    this.#requireOpen();
+    const { scan } = await import('./client/scan.ts');
+    const { port = this.settings.port, signal } = options;
+    yield* scan({ port, interfaces: interfaceNames(this.settings.discovery.interfaces), signal });
   }
 
   /** Connects to a server: see {@link Session.connect} for what it throws. */

@@ -24,7 +24,10 @@ export type Completion =
   | 'path'
   | 'folder'
   | 'remote'
+  /** A trusted peer. */
   | 'peer'
+  /** Whoever can be dialled: trusted, or found on the network. */
+  | 'host'
   | 'port'
   | 'question'
   | 'job'

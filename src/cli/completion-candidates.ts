@@ -43,11 +43,21 @@ async function ofKind(kind: Completion, current: string, workspace: Workspace): 
   if (kind === 'port') return (opened?.listeners ?? []).map(({ port }) => whole(String(port)));
   if (kind === 'question') return pending.matters.map(({ number }) => whole(String(number)));
   if (kind === 'job') return jobs.running.map(({ number }) => whole(String(number)));
-  if (kind === 'peer') {
-    const peers = await (await workspace.localstream()).trust.list();
-    return peers.map(({ name }) => whole(typedName(name))).filter(({ text }) => text !== '');
-  }
+  if (kind === 'peer') return (await trustedNames(workspace)).map(whole);
+  if (kind === 'host') return (await hostNames(workspace)).map(whole);
   return [];
+}
+
+async function trustedNames(workspace: Workspace): Promise<string[]> {
+  const peers = await (await workspace.localstream()).trust.list();
+  return peers.map(({ name }) => typedName(name)).filter((name) => name !== '');
+}
+
+/** Trusted peers, and whoever is found on the network. */
+async function hostNames(workspace: Workspace): Promise<string[]> {
+  const trusted = await trustedNames(workspace);
+  const found = await workspace.neighbours.names(await workspace.localstream()).catch(() => []);
+  return [...new Set([...trusted, ...found])];
 }
 
 function whole(text: string): Candidate {
@@ -97,7 +107,13 @@ const listings = new WeakMap<object, Map<string, { readonly at: number; readonly
 
 async function remotePaths(current: string, workspace: Workspace): Promise<Candidate[]> {
   const { session } = workspace;
-  if (session === undefined || looksRemote(current)) return [];
+  if (looksRemote(current)) return [];
+  // Where no server is connected, a path begins with one.
+  if (session === undefined) {
+    if (current.includes('/')) return [];
+    const names = await hostNames(workspace);
+    return names.map((name) => ({ text: `${name}:/`, shown: `${name}:/`, goesOn: true }));
+  }
   const { folder, start } = splitPath(current);
   const place = resolveRemote(workspace.folder, folder);
   const known = listings.get(session) ?? new Map();

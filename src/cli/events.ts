@@ -389,6 +389,10 @@ export interface FoundEvent {
   name: string;
   /** The likeliest to be reached first. */
   addresses: { host: string; port: number; family: 4 | 6; interface: string; rank: number }[];
+  /** How: by what it announces, or because it answered when every address was tried. */
+  by: 'multicast' | 'scan';
+  /** Of the key that it has shown; null where it was not asked. */
+  fingerprint: string | null;
   /** Beginning of the fingerprint that it claims, in base64. */
   fingerprintHint: string | null;
   /** The trusted peer whose fingerprint begins so. */

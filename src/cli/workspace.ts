@@ -3,12 +3,14 @@ import { errorOf } from '../errors.ts';
 import type { Listener, Localstream, Session, Settings } from '../index.ts';
 import { resolveHome } from '../store/home.ts';
 import { Jobs } from './jobs.ts';
+import { Neighbours } from './neighbours.ts';
 import { Pending } from './pending.ts';
 
 /** One for each process. Nothing is opened before a command needs it. */
 export class Workspace implements AsyncDisposable {
   readonly pending = new Pending();
   readonly jobs = new Jobs();
+  readonly neighbours = new Neighbours();
   /** The listener that the shell has opened by itself. */
   door: Listener | undefined;
   /** Told when another server, or none, is connected, or another folder is where the shell stands. */
@@ -92,6 +94,7 @@ export class Workspace implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.jobs.cancelAll();
+    await this.neighbours[Symbol.asyncDispose]();
     const session = this.session;
     this.session = undefined;
     await session?.close();

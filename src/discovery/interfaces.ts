@@ -21,6 +21,12 @@ const CABLE_END = /^veth/;
 const VIRTUAL =
   /^(docker|br-|virbr|vmnet|vboxnet|lxc|lxd|cni|flannel|cali|podman|tun|tap|utun|wg|tailscale|zt|ppp|ipsec|vEthernet)/;
 
+/** The interfaces that the setting names; undefined for all. */
+export function interfaceNames(setting: string | null): string[] | undefined {
+  const names = setting?.split(',').map((name) => name.trim());
+  return names?.filter((name) => name !== '');
+}
+
 /** Whether an interface belongs to containers or a tunnel, as far as its name tells. */
 export function isVirtual(name: string): boolean {
   return VIRTUAL.test(name);

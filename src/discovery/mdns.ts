@@ -4,7 +4,7 @@ import { systemCode } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 import { Advertisement, type AdvertiseOptions } from './advertisement.ts';
 import { Browser } from './browser.ts';
-import { type LanInterface, lanInterfaces } from './interfaces.ts';
+import { interfaceNames, type LanInterface, lanInterfaces } from './interfaces.ts';
 import { Link, type LinkCounts } from './link.ts';
 import type { Message } from './message.ts';
 import type { Sighting } from './peer-table.ts';
@@ -40,8 +40,7 @@ export class Discovery implements AsyncDisposable {
 
   private constructor(options: DiscoveryOptions) {
     this.#options = options;
-    const names = options.settings.discovery.interfaces?.split(',').map((name) => name.trim());
-    this.#wanted = names?.filter((name) => name !== '');
+    this.#wanted = interfaceNames(options.settings.discovery.interfaces);
   }
 
   /** Opens a socket on every suitable interface. Does not fail: what does not work is told, and tried again. */

@@ -1,10 +1,9 @@
 /** The firewalls that can be asked: what they do with the port, and with multicast DNS. */
 import { platform } from 'node:os';
-import { lanInterfaces } from '../discovery/interfaces.ts';
+import { interfaceNames, lanInterfaces } from '../discovery/interfaces.ts';
 import type { Settings } from '../settings.ts';
 import type { Finding, Surroundings } from './finding.ts';
 import { judgeFirewalld, judgeMac, judgeUfw, judgeWindows } from './firewall-text.ts';
-import { wantedInterfaces } from './interfaces.ts';
 import { fateOf, type Packet, parseRuleset, type Ruleset } from './nftables.ts';
 import { type Ran, runTool } from './tool.ts';
 
@@ -49,7 +48,7 @@ async function nftables({ settings, signal }: Surroundings): Promise<Finding[]> 
 
 /** What the rules do with our packets on the interfaces that are used. */
 function nftablesFindings(ruleset: Ruleset, settings: Settings): Finding[] {
-  const used = lanInterfaces(wantedInterfaces(settings)).map(({ name }) => name);
+  const used = lanInterfaces(interfaceNames(settings.discovery.interfaces)).map(({ name }) => name);
   // Without a network, what the rules would do with the next one.
   const names = used.length > 0 ? used : ['eth0'];
   const { port } = settings;

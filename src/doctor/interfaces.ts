@@ -1,17 +1,10 @@
 /** The interfaces of this machine, and which of them discovery uses. */
 import { networkInterfaces } from 'node:os';
-import { isVirtual, lanInterfaces } from '../discovery/interfaces.ts';
-import type { Settings } from '../settings.ts';
+import { interfaceNames, isVirtual, lanInterfaces } from '../discovery/interfaces.ts';
 import type { Finding, Surroundings } from './finding.ts';
 
-/** The names of the setting, or undefined for all. */
-export function wantedInterfaces(settings: Settings): string[] | undefined {
-  const names = settings.discovery.interfaces?.split(',').map((name) => name.trim());
-  return names?.filter((name) => name !== '');
-}
-
 export async function interfaces({ settings }: Surroundings): Promise<readonly Finding[]> {
-  const wanted = wantedInterfaces(settings);
+  const wanted = interfaceNames(settings.discovery.interfaces);
   const used = new Map(lanInterfaces(wanted).map((lan) => [lan.name, lan]));
   const all = Object.entries(networkInterfaces());
   const findings: Finding[] = [];

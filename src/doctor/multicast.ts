@@ -1,13 +1,12 @@
 /** Whether what is sent to the multicast group comes back, and whether anybody else is heard there. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type LanInterface, lanInterfaces } from '../discovery/interfaces.ts';
+import { interfaceNames, type LanInterface, lanInterfaces } from '../discovery/interfaces.ts';
 import { Link } from '../discovery/link.ts';
 import { RECORD, writeMessage } from '../discovery/message.ts';
 import { SERVICE_NAME, TYPES_NAME } from '../discovery/records.ts';
 import { systemCode } from '../errors.ts';
 import { type Finding, reasonOf, type Surroundings } from './finding.ts';
-import { wantedInterfaces } from './interfaces.ts';
 
 /** Milliseconds between the packets, of which one may be lost. */
 const PAUSES = [300, 600, 900];
@@ -19,7 +18,7 @@ interface Heard {
 }
 
 export async function multicast({ settings, signal }: Surroundings): Promise<readonly Finding[]> {
-  const all = lanInterfaces(wantedInterfaces(settings));
+  const all = lanInterfaces(interfaceNames(settings.discovery.interfaces));
   const own = new Set(all.flatMap(({ ipv4, ipv6 }) => [...ipv4, ...ipv6]));
   const ways = all.flatMap((lan) => [
     ...(lan.ipv4.length > 0 ? [{ lan, family: 4 as const }] : []),

@@ -9,6 +9,8 @@ import { needs } from '../needs.ts';
 import { folderIn, scratch, serve } from './cli-process.ts';
 import { Terminal } from './tmux.ts';
 
+// Nobody on the network shall be looked for.
+process.env['LOCALSTREAM_DISCOVERY_ENABLED'] = 'off';
 const { folder, server, client } = scratch();
 const docs = folderIn(folder, 'docs');
 const local = folderIn(folder, 'local');

@@ -13,7 +13,7 @@ import { onePeer, placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reac
 
 const ALLOWED_NOTE =
   'The share must allow it: its mode is rw, and a user who has logged in may write, list and read there.';
-const ON = { on: option('PEER', 'the server', parsePeer, 'peer') } as const;
+const ON = { on: option('PEER', 'the server', parsePeer, 'host') } as const;
 
 /** Paths that a question spells out. */
 const SHOWN_PATHS = 3;

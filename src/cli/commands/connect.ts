@@ -18,7 +18,7 @@ export const connect = defineCommand({
     'A connection that was open before is closed. The port is the setting port (7353) unless given.',
   ],
   arguments: {
-    host: required('[USER@]HOST[:PORT], IPv6 as [ADDRESS]', parsePeer, 'peer'),
+    host: required('[USER@]HOST[:PORT], IPv6 as [ADDRESS]', parsePeer, 'host'),
     port: optional('the same as HOST:PORT', parsePort, 'port'),
   },
   options: REACH_OPTIONS,

@@ -23,7 +23,7 @@ export const doctor = defineCommand({
     'Each line is ok, warning or problem with what to do about it, or "can\'t tell", which counts for nothing. The status is 0 when all is well, 5 when there are warnings, 1 when there is a problem.',
   ],
   arguments: {
-    peer: optional('HOST[:PORT] or a name: look at the way there instead', parsePeer, 'peer'),
+    peer: optional('HOST[:PORT] or a name: look at the way there instead', parsePeer, 'host'),
   },
   options: {},
   examples: [

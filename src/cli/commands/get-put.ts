@@ -37,14 +37,14 @@ const SEAL_NOTE =
   'is in it. It sees names, folders, sizes, times, where links point, and the fingerprints of the readers.';
 
 const GET_OPTIONS = {
-  from: option('PEER', 'the server', parsePeer, 'peer'),
+  from: option('PEER', 'the server', parsePeer, 'host'),
   ...RECEIVE_OPTIONS,
   keepSealed: flag('leave sealed files as they are at the server'),
   fromAnyone: flag('open what was sealed by somebody whose key is not trusted'),
   ...REACH_OPTIONS,
 } as const;
 const PUT_OPTIONS = {
-  to: option('PEER', 'the server', parsePeer, 'peer'),
+  to: option('PEER', 'the server', parsePeer, 'host'),
   sealFor: list('PEER[,PEER]', 'encrypt files so that only these trusted peers can read them', text, 'peer'),
   ...SOURCE_OPTIONS,
   ...TARGET_OPTIONS,

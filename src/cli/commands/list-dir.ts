@@ -29,7 +29,7 @@ export const listDir = defineCommand({
       'remote',
     ),
   },
-  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...REACH_OPTIONS },
+  options: { from: option('PEER', 'the server', parsePeer, 'host'), ...REACH_OPTIONS },
   examples: [
     { line: 'list_dir nas:/docs', does: 'lists a folder of one share' },
     { line: 'list_dir nas:', does: 'lists the shares' },

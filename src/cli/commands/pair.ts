@@ -26,7 +26,7 @@ export const pair = defineCommand({
   ],
   arguments: { code: optional('what the other machine shows', text) },
   options: {
-    from: option('HOST:PORT', 'where the code is open, if it is not found', parsePeer, 'peer'),
+    from: option('HOST:PORT', 'where the code is open, if it is not found', parsePeer, 'host'),
     ...CODE_OPTIONS,
   },
   examples: [

@@ -1,15 +1,13 @@
 /** possible_connections: who is on the local network. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorOf } from '../../errors.ts';
-import type { Browser, FoundPeer, TrustedPeer } from '../../index.ts';
+import { errorOf, LocalstreamError } from '../../errors.ts';
+import type { Browser, FoundPeer, ScannedPeer, TrustedPeer } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, option } from '../command.ts';
 import type { Context } from '../context.ts';
-import type { FoundEvent } from '../events.ts';
-import { formatPeer } from '../peer-address.ts';
-import { shownName } from '../peer-text.ts';
-import { typedName } from '../reach.ts';
+import { foundCells, foundEvent, scannedCells, scannedEvent } from '../found-text.ts';
+import type { Output } from '../output.ts';
 import { formatTime } from '../units.ts';
 
 const DEFAULT_TIMEOUT = 2000;
@@ -33,26 +31,30 @@ export const possibleConnections = defineCommand({
   summary: 'who is on the local network',
   notes: [
     'Names and keys are what the machines say of themselves. Nobody is dialled; the key is checked by connect.',
+    "With --scan it tries the port (the setting port) on the addresses of this machine's own IPv4 networks, of a wide one on the 254 around its own, and goes no further than the key that whoever answers shows, and their operators are told of it.",
     'Listeners with --hidden, and those behind a network that keeps multicast back, are reached by HOST:PORT.',
   ],
   arguments: {},
   options: {
     timeout: option('T', 'how long to look, 2s unless given', parseTimeout),
+    scan: flag('try the port on every address of the own networks too, once'),
     watch: flag('go on, and tell who comes and goes, until Ctrl-C'),
   },
   examples: [
     { line: 'possible_connections', does: 'lists names, addresses, and whose keys are trusted' },
+    { line: 'possible_connections --scan', does: 'finds listeners also where multicast is kept back' },
     { line: 'possible_connections --watch --json', does: 'tells a program of each change' },
   ],
-  run: async (context, { options: { timeout, watch } }) => {
+  run: async (context, { options: { timeout, scan, watch } }) => {
     const localstream = await context.workspace.localstream();
     await using browser = await localstream.discover();
     const stop = () => browser.stop();
     context.signal.addEventListener('abort', stop, { once: true });
     try {
       const trusted = () => localstream.trust.list();
-      if (watch) await watchPeers(context, browser, trusted);
-      else await listPeers(context, browser, trusted, timeout ?? DEFAULT_TIMEOUT);
+      const scanned = scan ? localstream.scan({ signal: context.signal }) : undefined;
+      if (watch) await watchPeers(context, browser, scanned, trusted);
+      else await listPeers(context, browser, scanned, trusted, timeout ?? DEFAULT_TIMEOUT);
     } finally {
       context.signal.removeEventListener('abort', stop);
     }
@@ -62,23 +64,31 @@ export const possibleConnections = defineCommand({
 async function listPeers(
   { output, signal }: Context,
   browser: Browser,
+  scanned: AsyncIterable<ScannedPeer> | undefined,
   whoIsTrusted: () => Promise<TrustedPeer[]>,
   timeout: number,
 ): Promise<void> {
-  await delay(timeout, undefined, { signal }).catch(() => {});
+  const [answered] = await Promise.all([
+    gather(scanned),
+    delay(timeout, undefined, { signal }).catch(() => {}),
+  ]);
   signal.throwIfAborted();
   const found = browser.found();
+  const more = answered.filter((peer) => !isAmong(peer, found));
   const trusted = await whoIsTrusted();
   if (output.json) {
     for (const peer of found) output.event(foundEvent(peer, 'appear', trusted));
-  } else if (found.length === 0) {
+    for (const peer of more) output.event(scannedEvent(peer, trusted));
+  } else if (found.length + more.length === 0) {
     output.note(
       'nobody has been found: are they on this network, and does their firewall let UDP 5353 through?',
     );
   } else {
-    const lines = await alignColumns(
-      found.map((peer) => [...cells(peer, trusted), formatTime(peer.lastSeen)]),
-    );
+    const now = formatTime(new Date());
+    const lines = await alignColumns([
+      ...found.map((peer) => [...foundCells(peer, trusted), formatTime(peer.lastSeen)]),
+      ...more.map((peer) => [...scannedCells(peer, trusted), now]),
+    ]);
     output.screen.out(`${lines.join('\n')}\n`);
   }
 }
@@ -89,68 +99,46 @@ const SIGNS = { appear: '+', change: '~', vanish: '-' } as const;
 async function watchPeers(
   { output }: Context,
   browser: Browser,
+  scanned: AsyncIterable<ScannedPeer> | undefined,
   whoIsTrusted: () => Promise<TrustedPeer[]>,
 ): Promise<void> {
+  const telling = tellScanned(output, scanned, browser, whoIsTrusted);
   for await (const { change, peer } of browser) {
     const trusted = await whoIsTrusted();
     output.result(foundEvent(peer, change, trusted), () =>
-      [SIGNS[change], ...cells(peer, trusted)].join('  '),
+      [SIGNS[change], ...foundCells(peer, trusted)].join('  '),
     );
+  }
+  await telling;
+}
+
+/** Tells of those who answer and have not been found otherwise. Stopping it is its proper end. */
+async function tellScanned(
+  output: Output,
+  scanned: AsyncIterable<ScannedPeer> | undefined,
+  browser: Browser,
+  whoIsTrusted: () => Promise<TrustedPeer[]>,
+): Promise<void> {
+  try {
+    for await (const peer of scanned ?? []) {
+      if (isAmong(peer, browser.found())) continue;
+      const trusted = await whoIsTrusted();
+      output.result(scannedEvent(peer, trusted), () =>
+        [SIGNS.appear, ...scannedCells(peer, trusted)].join('  '),
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof LocalstreamError) || error.code !== 'CANCELLED') throw error;
   }
 }
 
-/** Whose key a peer says to have, of those that are trusted. */
-function claimedPeer(
-  { fingerprintHint }: FoundPeer,
-  trusted: readonly TrustedPeer[],
-): TrustedPeer | undefined {
-  if (fingerprintHint === undefined) return undefined;
-  return trusted.find(({ fingerprint }) => fingerprint.slice('SHA256:'.length).startsWith(fingerprintHint));
+async function gather(scanned: AsyncIterable<ScannedPeer> | undefined): Promise<ScannedPeer[]> {
+  const all: ScannedPeer[] = [];
+  for await (const peer of scanned ?? []) all.push(peer);
+  return all;
 }
 
-function cells(peer: FoundPeer, trusted: readonly TrustedPeer[]): string[] {
-  const [best] = peer.addresses;
-  const place = best === undefined ? '-' : escapeText(formatPlace(best.host, best.port));
-  const claimed = claimedPeer(peer, trusted);
-  const standing = peer.own
-    ? 'this machine'
-    : claimed
-      ? `trusted as ${shownName(claimed.name)}`
-      : 'unknown key';
-  return [shownName(calledAs(peer.name)), place, peer.login ? `${standing}, login` : standing];
-}
-
-/** The name, in the form that `connect` takes where it can't be typed as it is. */
-function calledAs(name: string): string {
-  const typed = typedName(name);
-  return typed === name.normalize('NFC').toLowerCase() ? name : typed;
-}
-
-function formatPlace(host: string, port: number): string {
-  return host.includes('%') ? `[${host}]:${port}` : formatPeer(host, port);
-}
-
-function foundEvent(
-  peer: FoundPeer,
-  change: FoundEvent['change'],
-  trusted: readonly TrustedPeer[],
-): FoundEvent {
-  const claimed = claimedPeer(peer, trusted);
-  return {
-    event: 'found',
-    change,
-    name: peer.name,
-    addresses: peer.addresses.map(({ host, port, family, interface: on, rank }) => ({
-      host,
-      port,
-      family,
-      interface: on,
-      rank,
-    })),
-    fingerprintHint: peer.fingerprintHint ?? null,
-    trustedAs: claimed?.name ?? null,
-    login: peer.login,
-    own: peer.own,
-    lastSeen: peer.lastSeen.toISOString(),
-  };
+/** Whether who answers at an address has been found there by what it announces. */
+function isAmong({ host, port }: ScannedPeer, found: readonly FoundPeer[]): boolean {
+  return found.some(({ addresses }) => addresses.some((way) => way.host === host && way.port === port));
 }

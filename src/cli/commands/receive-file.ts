@@ -29,7 +29,7 @@ export const receiveFile = defineCommand({
     UNITS_NOTE,
   ],
   arguments: { path: required('where it goes', path, 'path') },
-  options: { from: option('PEER', 'the server', parsePeer, 'peer'), ...RECEIVE_OPTIONS, ...REACH_OPTIONS },
+  options: { from: option('PEER', 'the server', parsePeer, 'host'), ...RECEIVE_OPTIONS, ...REACH_OPTIONS },
   examples: [
     {
       line: 'receive_file ~/in/ --from nas --yes',

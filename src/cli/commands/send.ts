@@ -135,7 +135,7 @@ export const receive = defineCommand({
     folder: optional('where it goes, this folder unless given', path, 'folder'),
   },
   options: {
-    from: option('HOST:PORT', 'where the code is open, if it is not found', parsePeer, 'peer'),
+    from: option('HOST:PORT', 'where the code is open, if it is not found', parsePeer, 'host'),
     auto: flag('no code: accept what trusted peers send to a listener here, until it is stopped'),
     ...AUTO_OPTIONS,
     ...RECEIVE_OPTIONS,

@@ -166,7 +166,7 @@ function actionOf(kinds: readonly Completion[]): string | undefined {
     if (typeof kind !== 'string') return `_localstream_offer '${lines(kind)}'`;
     if (kind === 'command')
       return `_localstream_offer '${lines(commandWords().flatMap(({ offered }) => offered))}'`;
-    if (kind === 'peer') return '_localstream_offer "$(_localstream_peers "$1")"';
+    if (kind === 'peer' || kind === 'host') return '_localstream_offer "$(_localstream_peers "$1")"';
     if (kind === 'remote') return '_localstream_offer "$(_localstream_peers "$1")" :';
     if (kind === 'port') return '_localstream_offer "$(_localstream_ports "$1")"';
     if (kind === 'folder') return 'compopt -o dirnames 2>/dev/null';

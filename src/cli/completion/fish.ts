@@ -126,7 +126,7 @@ function actionOf(kinds: readonly Completion[]): string {
             .flatMap(({ offered }) => offered)
             .join(' '),
         )}`;
-      if (kind === 'peer') return "-a '(__localstream_ask peer)'";
+      if (kind === 'peer' || kind === 'host') return "-a '(__localstream_ask peer)'";
       if (kind === 'remote') return "-a '(__localstream_remotes)'";
       if (kind === 'port') return "-a '(__localstream_ask port)'";
       if (kind === 'folder') return "-a '(__fish_complete_directories)'";

@@ -96,7 +96,7 @@ function actionOf(kinds: readonly Completion[]): string {
   if (typeof kind !== 'string') return `(${kind.join(' ')})`;
   if (kinds.includes('remote') && kinds.includes('path')) return '_localstream_remotes_and_files';
   if (kind === 'command') return '_localstream_commands';
-  if (kind === 'peer') return '_localstream_peers';
+  if (kind === 'peer' || kind === 'host') return '_localstream_peers';
   if (kind === 'remote') return '_localstream_remotes';
   if (kind === 'port') return '_localstream_ports';
   if (kind === 'folder') return '_files -/';
