@@ -346,17 +346,22 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const startedAt = performance.now();
     let id = first;
     let continues: string | undefined;
+    let moved = 0;
+    const onBroken = (bytesMoved: number) => {
+      moved += bytesMoved;
+    };
     this.#active += 1;
     try {
       for (;;) {
         const { connection } = this.#link;
         options.onTransfer?.(id);
         try {
-          const receipt = await run(connection, { ...this.#request(options, first), id, continues });
+          const request = { ...this.#request(options, first), id, continues, onBroken };
+          const receipt = await run(connection, request);
           this.#continuations.forget(id);
-          return continues === undefined
-            ? receipt
-            : { ...receipt, seconds: (performance.now() - startedAt) / 1000 };
+          if (continues === undefined) return receipt;
+          const seconds = (performance.now() - startedAt) / 1000;
+          return { ...receipt, seconds, bytesMoved: moved + receipt.bytesMoved };
         } catch (error) {
           await this.#reconnect(connection, typed(error), options);
         }

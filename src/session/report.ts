@@ -90,7 +90,7 @@ export interface Receipt {
   readonly files: number;
   /** Bytes of these files. */
   readonly bytes: number;
-  /** Bytes of files that crossed. */
+  /** Bytes of files that crossed, over all connections that it took. */
   readonly bytesMoved: number;
   readonly seconds: number;
   /** Hex BLAKE3 of the one file; of manifest and outcomes where there are several entries. */

@@ -97,6 +97,8 @@ export class TransferEnd {
   #line: WorkerLine | undefined;
   #phase: Phase = 'waiting';
   #current: string | undefined;
+  /** Bytes of frames that the worker has made and no socket has taken yet. */
+  #queued = 0;
   #movingSince = 0;
   #digests: { readonly manifest: Buffer; readonly outcomes: Buffer } | undefined;
   #theirs: MessageOf<'receipt'> | undefined;
@@ -185,6 +187,11 @@ export class TransferEnd {
     await this.receipt.catch(() => {});
   }
 
+  /** No lane could be opened. Once all frames have crossed, none is needed. */
+  async noLane(error: LocalstreamError): Promise<void> {
+    if (!this.#digests) await this.cancel(error);
+  }
+
   /** The connection is gone. */
   lost(reason: LocalstreamError): void {
     // A receiver has committed and signed by then: that stands, whether the sender has heard of it or not.
@@ -219,14 +226,14 @@ export class TransferEnd {
   }
 
   progress(): Progress {
-    const { files, filesTotal, bytes, bytesTotal, bytesSkipped, totalsKnown } = this.#counters;
+    const { files, filesTotal, bytesTotal, bytesSkipped, totalsKnown } = this.#counters;
     return {
       transferId: this.id,
       direction: this.direction,
       phase: this.#phase === 'over' ? 'committing' : this.#phase,
       files,
       filesTotal,
-      bytes,
+      bytes: bytesSkipped + this.bytesMoved,
       bytesTotal,
       bytesSkipped,
       totalsKnown,
@@ -234,10 +241,15 @@ export class TransferEnd {
     };
   }
 
+  /** Bytes of files that have crossed in it: at a sender those that have left it. */
+  get bytesMoved(): number {
+    return Math.max(0, this.#counters.bytes - this.#counters.bytesSkipped - this.#queued);
+  }
+
   info(): TransferInfo {
     const progress = this.progress();
     const seconds = this.#movingSince === 0 ? 0 : (performance.now() - this.#movingSince) / 1000;
-    const bytesPerSecond = seconds > 0 ? (progress.bytes - progress.bytesSkipped) / seconds : 0;
+    const bytesPerSecond = seconds > 0 ? this.bytesMoved / seconds : 0;
     return { ...progress, peer: this.#host.peer.name, bytesPerSecond, startedAt: this.startedAt };
   }
 
@@ -329,7 +341,9 @@ export class TransferEnd {
 
   #sendSlot(slot: number, length: number): void {
     const line = this.#line;
+    this.#queued += length;
     this.#lanes.send(slotBytes(this.#plan, slot).subarray(0, length), () => {
+      this.#queued -= length;
       if (this.#phase !== 'over') line?.post({ kind: 'slot', transfer: line.transfer, slot });
     });
   }
@@ -475,7 +489,7 @@ export class TransferEnd {
       peer,
       files,
       bytes,
-      bytesMoved: this.#counters.bytes - this.#counters.bytesSkipped,
+      bytesMoved: this.bytesMoved,
       seconds: (performance.now() - this.#movingSince) / 1000,
       digest: only ?? digestOf(Buffer.concat([digests.manifest, digests.outcomes])).toString('hex'),
       outcomes,

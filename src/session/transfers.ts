@@ -24,6 +24,8 @@ export interface TransferRequest extends SourceHow {
   /** Aborted too: what is there of unfinished files is removed, not kept for a resume. */
   readonly discard?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Told, when it breaks off, how many bytes of files had crossed. */
+  readonly onBroken?: ((bytesMoved: number) => void) | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
   /** The transfer that broke off and goes on by this one. */
@@ -150,7 +152,7 @@ export class Transfers {
   /** Waits for the end, tells of progress on the way, cancels on demand. */
   async follow(
     transfer: TransferEnd,
-    request: Pick<TransferRequest, 'signal' | 'discard' | 'onProgress'>,
+    request: Pick<TransferRequest, 'signal' | 'discard' | 'onProgress' | 'onBroken'>,
   ): Promise<Receipt> {
     const { signal, onProgress } = request;
     const cancel = () => void transfer.cancel(cancelled(signal), request.discard?.aborted);
@@ -161,6 +163,9 @@ export class Transfers {
       const receipt = await transfer.receipt;
       onProgress?.(transfer.progress());
       return receipt;
+    } catch (error) {
+      request.onBroken?.(transfer.bytesMoved);
+      throw error;
     } finally {
       clearInterval(timer);
       signal?.removeEventListener('abort', cancel);
@@ -182,7 +187,7 @@ export class Transfers {
     if (opened.some(({ status }) => status === 'fulfilled')) return;
     const [first] = opened;
     const none = errorOf('BAD_MESSAGE', 'no lane was granted');
-    await transfer.cancel(first?.status === 'rejected' ? typed(first.reason) : none);
+    await transfer.noLane(first?.status === 'rejected' ? typed(first.reason) : none);
   }
 
   /** Numbers for lanes of a transfer: the listener's. */
