@@ -11,6 +11,7 @@ import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
+import { nameDigest } from './name-digest.ts';
 
 const BUCKETS = 256;
 const SLOTS = 16;
@@ -31,7 +32,7 @@ function tableOf(data: unknown): SharedArrayBuffer {
 
 const memory = tableOf(workerData);
 const table = new Int32Array(memory);
-const keys = new WeakMap<Folder, string>();
+const keys = new WeakMap<Folder, Buffer>();
 
 /** What a new thread must be given as its `workerData`. */
 export function dataForWorker(): { readonly claims: SharedArrayBuffer } {
@@ -48,11 +49,11 @@ function locked<T>(step: () => T): T {
   }
 }
 
-function folderKey(folder: Folder): string {
+function folderKey(folder: Folder): Buffer {
   const known = keys.get(folder);
   if (known !== undefined) return known;
   const { device, inode } = folder.statSelf();
-  const key = `${device}:${inode}:`;
+  const key = digestOf(Buffer.from(`${device}:${inode}`));
   keys.set(folder, key);
   return key;
 }
@@ -63,9 +64,10 @@ function folderKey(folder: Folder): string {
  * @throws BUSY when this process is writing that file already.
  */
 export function claimWriting(folder: Folder, name: SafeName): () => void {
-  const digest = digestOf(Buffer.from(folderKey(folder) + name, 'utf16le'));
-  const [high, low] = [digest.readInt32LE(0), digest.readInt32LE(4)];
-  const bucket = LOCK_FIELDS + (digest.readUInt8(8) % BUCKETS) * SLOTS * FIELDS;
+  const [where, what] = [folderKey(folder), nameDigest(name)];
+  const high = where.readInt32LE(0) ^ what.readInt32LE(0);
+  const low = where.readInt32LE(4) ^ what.readInt32LE(4);
+  const bucket = LOCK_FIELDS + ((where.readUInt8(8) ^ what.readUInt8(8)) % BUCKETS) * SLOTS * FIELDS;
   const at = locked(() => take(bucket, high, low));
   // A full bucket needs 16 files at once in one of 256: it passes as the other does.
   if (at === undefined) throw errorOf('BUSY', `'${escapeText(name)}' is being written by another transfer`);

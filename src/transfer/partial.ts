@@ -8,13 +8,13 @@
  * that look is somebody's file and stays untouched.
  */
 import * as fs from 'node:fs';
-import { digestOf } from '../crypto/digest.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { claimWriting } from './claims.ts';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
-import { encodeName, type SafeName } from './name.ts';
+import type { SafeName } from './name.ts';
+import { nameDigest } from './name-digest.ts';
 import { descriptorsOn, writerIsGone } from './process-file.ts';
 import type { OpenedFile } from './regular-file.ts';
 import { attempt, failedWith } from './system-error.ts';
@@ -31,7 +31,7 @@ export function isPartialName(name: string): boolean {
 }
 
 function hashOf(name: SafeName): string {
-  return digestOf(encodeName(name)).toString('hex', 0, HASHED_BYTES);
+  return nameDigest(name).toString('hex', 0, HASHED_BYTES);
 }
 
 function nameOf(hash: string): SafeName {
