@@ -245,6 +245,8 @@ export interface SessionEvent {
   user: string | null;
   address: string;
   port: number;
+  /** Hardware address, `aa:bb:cc:dd:ee:ff`; null where the system does not know it. Anybody can claim any. */
+  mac: string | null;
   /** Port of the listener; null where this machine was the client. */
   listener: number | null;
   started: string;

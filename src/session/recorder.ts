@@ -1,5 +1,6 @@
 /** Writes down what happens in a session: the history, the receipts, the log of errors. Never fails the session. */
 import { LocalstreamError } from '../errors.ts';
+import { hardwareAddress } from '../net/hardware-address.ts';
 import type { ErrorLog } from '../store/error-log.ts';
 import type { ReceiptEnd } from '../store/receipt-lines.ts';
 import type { ReceiptStore, ReceiptWriter } from '../store/receipt-store.ts';
@@ -38,6 +39,11 @@ export class Recorder {
     const { id, name, fingerprint, trusted, address, port } = connection.peer;
     const peer = { fingerprint, name, trusted };
     sessions.begin({ id, role, peer, address, port, ...(listener !== undefined && { listener }) });
+    this.#keep(
+      hardwareAddress(address).then((mac) => {
+        if (mac !== undefined) sessions.hardware(id, mac);
+      }),
+    );
     connection.on('transfer', (transfer) => this.#begin(connection, transfer));
     connection.on('settled', (transfer, outcomes) => this.#settled(transfer, outcomes));
     connection.on('over', (transfer, result) => this.#over(connection, transfer, result));
@@ -102,8 +108,13 @@ export class Recorder {
     const written = this.#finish(entry, result, progress.files, targetOf(transfer)).catch((error: unknown) =>
       log.write({ error, doing: 'the receipt' }),
     );
-    this.#pending.add(written);
-    void written.finally(() => this.#pending.delete(written));
+    this.#keep(written);
+  }
+
+  /** Has {@link flush} wait for it. */
+  #keep(work: Promise<void>): void {
+    this.#pending.add(work);
+    void work.finally(() => this.#pending.delete(work));
   }
 
   async #finish(

@@ -42,6 +42,8 @@ const SESSION = v.object({
   user: v.nullable(v.string()),
   address: v.string(),
   port: v.number(),
+  /** Hardware address of the peer, where the system knew it. */
+  mac: v.optional(v.nullable(v.string()), null),
   /** The port of ours that was dialled; null where we dialled. */
   listener: v.nullable(v.number()),
   pid: v.number(),
@@ -122,6 +124,7 @@ export class SessionStore implements AsyncDisposable {
       user: beginning.user === undefined ? null : cut(beginning.user),
       address: cut(address),
       port,
+      mac: null,
       listener: beginning.listener ?? null,
       pid: process.pid,
       started,
@@ -133,6 +136,14 @@ export class SessionStore implements AsyncDisposable {
     });
     this.#note(id);
     return id;
+  }
+
+  /** Notes the peer's hardware address. Does nothing for a session that is not under way here. */
+  hardware(sessionId: string, mac: string): void {
+    const session = this.#own.get(sessionId);
+    if (session === undefined) return;
+    session.mac = cut(mac);
+    this.#note(sessionId);
   }
 
   /** Notes that a transfer ended. Does nothing for a session that is not under way here. */

@@ -43,7 +43,8 @@ export const sessions = defineCommand({
   scope: 'both',
   summary: 'who was connected, from where, and how it ended',
   notes: [
-    'Newest first: when, whether the peer was client or server, its name, its address, what crossed, the end.',
+    'Newest first: when, whether the peer was client or server, its name, its address (with the hardware address, where ' +
+      'the system knows that of a neighbour), what crossed, the end.',
   ],
   arguments: { forget: optional('forget: removes those that are over', parseForget, ['forget']) },
   options: { since },
@@ -66,8 +67,9 @@ export const sessions = defineCommand({
   },
 });
 
-function placeText({ address, port }: SessionRecord): string {
-  return escapeText(formatPeer(address, port), 60);
+function placeText({ address, port, mac }: SessionRecord): string {
+  const place = escapeText(formatPeer(address, port), 60);
+  return mac === null ? place : `${place} (${escapeText(mac, 20)})`;
 }
 
 function sessionRow(session: SessionRecord): string[] {
@@ -83,7 +85,7 @@ function sessionRow(session: SessionRecord): string[] {
 }
 
 function sessionEvent(session: SessionRecord): SessionEvent {
-  const { id, role, peer, user, port, listener, started, sent, received, end } = session;
+  const { id, role, peer, user, port, mac, listener, started, sent, received, end } = session;
   return {
     event: 'session',
     id,
@@ -92,6 +94,7 @@ function sessionEvent(session: SessionRecord): SessionEvent {
     user,
     address: plainAddress(session.address),
     port,
+    mac,
     listener,
     started: started.toISOString(),
     sent: { files: sent.files, bytes: sent.bytes },
