@@ -18,6 +18,7 @@ import { Limiter } from './net/limiter.ts';
 import type { Listener, ListenOptions as PortOptions } from './server/listener.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
+import { TrustedSessions } from './session/trusted-sessions.ts';
 import { type VerifiedFile, verifyReceived } from './session/verify.ts';
 import type { Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
@@ -269,6 +270,7 @@ interface HostParts {
   /** Servers whose keys were taken unseen in this run. */
   readonly unseen: Set<Fingerprint>;
   readonly sealSecrets: SealSecrets;
+  readonly trusted: TrustedSessions;
 }
 
 /**
@@ -311,6 +313,7 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
       inbox: settings.inbox.folder === null ? home.inbox : resolve(settings.inbox.folder),
       unseen: new Set(),
       sealSecrets: new SealSecrets(home, warn),
+      trusted: new TrustedSessions(trust),
     },
     home,
     sessions,

@@ -467,6 +467,16 @@ export interface TrustEvent {
   lastSeen: string | null;
   /** `HOST:PORT` where it was reached before, the last first. */
   addresses: string[];
+  /** `all`: what the modes of the shares allow. */
+  rights: 'all' | RightDetail[];
+}
+
+/** One right of a trusted peer, given or denied. */
+export interface RightDetail {
+  /** `*` for all of them. */
+  share: string;
+  right: 'read' | 'write' | 'list';
+  allowed: boolean;
 }
 
 /** A key is trusted no more. */

@@ -11,6 +11,7 @@ import { proveCode, type TypedCode } from '../session/pair.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo } from '../session/report.ts';
 import { typed } from '../session/transfers.ts';
+import type { TrustedSessions } from '../session/trusted-sessions.ts';
 import type { Settings } from '../settings.ts';
 import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
@@ -33,6 +34,7 @@ export interface SessionHost {
   /** Servers whose keys were pinned unseen in this run. */
   readonly unseen: Set<Fingerprint>;
   readonly sealSecrets: SealSecrets;
+  readonly trusted: TrustedSessions;
 }
 
 export interface ConnectOptions {

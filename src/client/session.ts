@@ -75,6 +75,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   >();
   readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
   readonly #end = new AbortController();
+  /** Why it was ended from this side, where nobody closed it. */
+  #stopped: LocalstreamError | undefined;
   #reconnecting: Promise<void> | undefined;
   /** Transfers that want the connection back when it breaks. */
   #active = 0;
@@ -89,6 +91,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.#inbox = host.inbox;
     this.closed = this.#over.promise;
     this.#watch();
+    const { fingerprint, trusted } = this.peer;
+    const leave = host.trusted.follow({ fingerprint, trusted, end: (reason) => void this.#stop(reason) });
+    void this.closed.then(leave);
   }
 
   /**
@@ -314,9 +319,15 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** Ends the session and the transfers in it. */
   async close(): Promise<void> {
-    this.#end.abort(errorOf('CLOSED'));
-    await this.#link.connection.close();
-    this.#over.resolve(undefined);
+    await this.#stop(undefined);
+  }
+
+  async #stop(reason: LocalstreamError | undefined): Promise<void> {
+    // First: a connection that breaks now is not made again, and why it is over is known.
+    this.#end.abort(reason ?? errorOf('CLOSED'));
+    this.#stopped ??= reason;
+    await this.#link.connection.close(reason);
+    this.#over.resolve(this.#stopped);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -331,7 +342,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         this.#continuations.note(transfer.id, this.peer.fingerprint, outcomes);
     });
     void connection.ended.then((reason) => {
-      if (this.#end.signal.aborted) this.#over.resolve(undefined);
+      if (this.#end.signal.aborted) this.#over.resolve(this.#stopped);
       else if (!isBroken(reason) || this.#active === 0) this.#over.resolve(reason);
       else this.#lost = reason;
     });

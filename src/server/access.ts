@@ -3,6 +3,7 @@
  * whatever else is given.
  */
 import type { Grant, Right } from '../auth/user-store.ts';
+import { EVERY_SHARE, type PeerRight, type PeerRights } from '../store/peer-rights.ts';
 
 /** How a share is open: to read, to read and write, or to drop things into without seeing what is there. */
 export type ShareMode = 'ro' | 'rw' | 'wo';
@@ -13,11 +14,18 @@ export type Verb = 'list' | 'get' | 'put' | 'mkdir' | 'move' | 'remove';
 export type Visitor =
   /** A peer whose key is trusted, or one that a person has let in, and whoever comes to a listener that is open to all. */
   | { readonly kind: 'guest' }
+  /** A peer whose key is trusted with fewer rights than the modes allow. */
+  | { readonly kind: 'peer'; readonly rights: readonly PeerRight[] }
   /** A user that has logged in, with its grants and those of `*`. */
   | { readonly kind: 'user'; readonly name: string; readonly grants: readonly Grant[] };
 
 /** Whoever was let in without a login. */
 export const GUEST: Visitor = { kind: 'guest' };
+
+/** Whoever was let in without a login and has these rights. */
+export function peerVisitor(rights: PeerRights): Visitor {
+  return rights === 'all' ? GUEST : { kind: 'peer', rights };
+}
 
 /** What the mode allows is the ceiling for everybody. */
 const ALLOWED: Record<ShareMode, readonly Verb[]> = {
@@ -52,13 +60,23 @@ export function mayDo(
 ): boolean {
   if (!allows(share.mode, verb)) return false;
   if (visitor.kind === 'guest') return true;
-  const grants = visitor.grants.filter(
-    ({ share: name, user }) => name === share.name && (user === '*' || user === visitor.name),
-  );
+  const grants = rowsFor(visitor, share.name);
   return NEEDED[verb].every((right) => {
     const stands = grants.filter((grant) => grant.right === right);
     return stands.length > 0 && stands.every((grant) => grant.allowed);
   });
+}
+
+/** What stands anywhere about somebody's rights on a share. */
+function rowsFor(
+  visitor: Exclude<Visitor, { kind: 'guest' }>,
+  share: string,
+): readonly { readonly right: Right; readonly allowed: boolean }[] {
+  if (visitor.kind === 'peer')
+    return visitor.rights.filter((row) => row.share === share || row.share === EVERY_SHARE);
+  return visitor.grants.filter(
+    (row) => row.share === share && (row.user === '*' || row.user === visitor.name),
+  );
 }
 
 /** Whether somebody is shown that the share exists. */

@@ -13,6 +13,7 @@ import { PAIR, type PairRequest, readMessage } from '../protocol/messages.ts';
 import { type Decide, introduce, sayBye } from '../session/introduce.ts';
 import { RUN_PATIENCE } from '../session/pair.ts';
 import type { PeerInfo } from '../session/report.ts';
+import type { PeerRights } from '../store/peer-rights.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { Claim } from './codes.ts';
 
@@ -51,6 +52,8 @@ export interface LetInOptions {
 /** Somebody who is in, and the code by which it came. */
 export interface Entry {
   readonly peer: PeerInfo;
+  /** Of its key. */
+  readonly rights: PeerRights;
   readonly claim: Claim | undefined;
 }
 
@@ -169,7 +172,7 @@ async function meet(stranger: Stranger, options: LetInOptions, { received, claim
   const since = new Date();
   const shown = known?.name ?? claimedName;
   const peer = { id, name: shown, trusted, fingerprint, address, port, group, cipher, since };
-  return { peer, claim };
+  return { peer, rights: known?.rights ?? 'all', claim };
 }
 
 /** Tells the other side why it ends, and ends it. */

@@ -21,6 +21,7 @@ import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import type { SpeedPermit } from '../session/speed-tests.ts';
 import { cancelled, newTransferId, typed } from '../session/transfers.ts';
+import type { TrustedSessions } from '../session/trusted-sessions.ts';
 import type { Settings } from '../settings.ts';
 import type { ErrorLog } from '../store/error-log.ts';
 import type { TrustStore } from '../store/trust-store.ts';
@@ -32,7 +33,7 @@ import { Approvals } from './approvals.ts';
 import { type Claim, type CodeOptions, Codes, type OpenCode } from './codes.ts';
 import { Entrance } from './entrance.ts';
 import { Inbox, type InboxOptions } from './inbox.ts';
-import { letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
+import { type Entry, letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
 import type { Users } from './users.ts';
@@ -49,6 +50,7 @@ export interface ListenerHost {
   readonly recorder: Recorder;
   readonly log: ErrorLog;
   readonly users: Users;
+  readonly trusted: TrustedSessions;
   /** Folder of offers that are accepted without a place of their own. */
   readonly inbox: string;
 }
@@ -413,7 +415,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       });
       claim = entry.claim;
       if (this.#closing) throw errorOf('SHUTTING_DOWN');
-      this.#start(stranger, entry.peer, giveBack);
+      this.#start(stranger, entry, giveBack);
       claim?.grant(entry.peer);
     } catch (error) {
       claim?.fail(typed(error));
@@ -448,10 +450,10 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
   }
 
-  #start(stranger: Stranger, peer: PeerInfo, giveBack: () => void): void {
+  #start(stranger: Stranger, { peer, rights }: Entry, giveBack: () => void): void {
     const { identity, settings, pool, limiter } = this.#host;
     const { channel, keys, key } = stranger;
-    const visit = new Visit(this.auth);
+    const visit = new Visit(this.auth, rights);
     const connection: Connection = new Connection({
       channel,
       keys,
@@ -497,6 +499,14 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     if (visit.isKnown) this.#enter(connection, giveBack);
     else this.#await(connection, giveBack);
+    const { fingerprint, trusted } = peer;
+    const leave = this.#host.trusted.follow({
+      fingerprint,
+      trusted,
+      update: (now) => visit.mayNow(now),
+      end: (reason) => void connection.close(reason),
+    });
+    void connection.ended.then(leave);
   }
 
   /** Bytes for nothing are for those whom somebody trusts, one at a time. Throws NOT_ALLOWED, BUSY. */

@@ -48,6 +48,11 @@ export class JsonFile<T extends object> {
     return this.#options.path;
   }
 
+  /** Another text for each state of the file, to notice that it has changed. */
+  version(): Promise<string> {
+    return versionOfFile(this.path);
+  }
+
   /**
    * The content as it is now; read again only if the file has changed. Not to be modified.
    * @throws STATE when it can't be read, is of a newer version, or is broken where that is refused.

@@ -5,6 +5,7 @@ import { errorOf } from '../errors.ts';
 import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type JsonFileOptions, type Warn } from './json-file.ts';
+import { copyRights, PEER_RIGHTS, type PeerRights } from './peer-rights.ts';
 import { timeStamp } from './time-stamp.ts';
 
 /** What made a peer trusted, in the order of what it is worth, least first. */
@@ -20,6 +21,9 @@ export const TRUST_REASONS = [
 /** What made a peer trusted. */
 export type TrustReason = (typeof TRUST_REASONS)[number];
 
+/** Between two looks at what other processes have written, in milliseconds. */
+const LOOK_EVERY = 500;
+
 /** Addresses that are remembered of one peer. */
 const MOST_ADDRESSES = 8;
 /** A peer that comes and goes is not written down again within this time, in milliseconds. */
@@ -30,7 +34,7 @@ const PEER = v.object({
   name: v.pipe(v.string(), v.minLength(1), v.maxLength(80)),
   /** `host:port` as it was dialled, the last used first. */
   addresses: v.pipe(v.array(v.pipe(v.string(), v.maxLength(300))), v.maxLength(MOST_ADDRESSES)),
-  rights: v.picklist(['all']),
+  rights: PEER_RIGHTS,
   since: timeStamp,
   how: v.picklist(TRUST_REASONS),
   lastSeen: v.nullable(timeStamp),
@@ -50,6 +54,8 @@ export interface NewTrust {
   /** As the peer claims or the person says; made fit and unique. Absent: an existing one stays. */
   readonly name?: string;
   readonly how: TrustReason;
+  /** What it may do. Absent: an existing one keeps its rights, a new one has all that modes allow. */
+  readonly rights?: PeerRights;
   /** Where it was dialled, as typed. */
   readonly address?: { readonly host: string; readonly port: number };
 }
@@ -60,6 +66,9 @@ export interface NewTrust {
  */
 export class TrustStore {
   readonly #file: JsonFile<Content>;
+  readonly #followers = new Set<() => void>();
+  #timer: NodeJS.Timeout | undefined;
+  #version: string | undefined;
 
   /** @param broken What becomes of a file that can't be understood. */
   constructor(home: Home, warn?: Warn, broken: JsonFileOptions<Content>['broken'] = 'set-aside') {
@@ -71,6 +80,19 @@ export class TrustStore {
       empty: () => ({ peers: [] }),
       ...(warn === undefined ? {} : { warn }),
     });
+  }
+
+  /** Has somebody told when trust has changed, by this process or another. What it returns ends that. */
+  follow(changed: () => void): () => void {
+    this.#followers.add(changed);
+    this.#timer ??= setInterval(() => void this.#look(), LOOK_EVERY).unref();
+    return () => {
+      this.#followers.delete(changed);
+      if (this.#followers.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      this.#version = undefined;
+    };
   }
 
   /** All trusted peers, by name. */
@@ -107,7 +129,7 @@ export class TrustStore {
         fingerprint: trust.fingerprint,
         name: known && trust.name === undefined ? known.name : freeName(trust.name ?? '', others),
         addresses: known?.addresses ?? [],
-        rights: known?.rights ?? ('all' as const),
+        rights: copyRights(trust.rights ?? known?.rights ?? 'all'),
         since: known?.since ?? new Date(),
         how: better(known?.how, trust.how),
         lastSeen: known?.lastSeen ?? null,
@@ -120,6 +142,7 @@ export class TrustStore {
           : next,
       };
     });
+    this.#tell();
     return found(peers, trust.fingerprint);
   }
 
@@ -134,6 +157,7 @@ export class TrustStore {
       known = others.length < peers.length;
       return known ? { peers: others } : undefined;
     });
+    this.#tell();
     return known;
   }
 
@@ -188,6 +212,17 @@ export class TrustStore {
       );
       return { peers: address === undefined ? seen : withAddress(seen, fingerprint, address) };
     });
+  }
+
+  async #look(): Promise<void> {
+    const version = await this.#file.version();
+    const isNews = version !== this.#version;
+    this.#version = version;
+    if (isNews) this.#tell();
+  }
+
+  #tell(): void {
+    for (const changed of this.#followers) changed();
   }
 }
 

@@ -62,3 +62,39 @@ test('nobody of that name, and no line, are told', async () => {
   const { status, stderr } = await run(['import', 'alice'], here);
   assert.equal(status, 2, stderr);
 });
+
+test('a peer gets rights by share, and peers shows them', async () => {
+  const home = join(folder, 'rights');
+  const who = { home, cwd: folder };
+  const trusted = await run(['trust', KEY ?? '', '--name', 'alice', '--rights', 'docs=read,list'], who);
+  assert.match(trusted.stdout, /^trusted: alice, SHA256:\S+, docs=read,list\n$/);
+  assert.equal((await run(['trust', OTHER ?? '', '--name', 'bob'], who)).status, 0);
+  const shown = await run(['peers'], who);
+  assert.match(shown.stdout, /alice .*docs=read,list\n/);
+  assert.match(shown.stdout, /bob .*SHA256:A{43}\s*\n/);
+  // By name, in place of what it had.
+  const words = ['trust', 'alice', '--rights', '*=read,-write', '--rights', 'secret=none'];
+  assert.equal((await run(words, who)).status, 0);
+  const [event] = eventsNamed(eventsOf(await run(['peers', '--json'], who)), 'trust');
+  assert.deepEqual(event?.rights, [
+    { share: '*', right: 'read', allowed: true },
+    { share: '*', right: 'write', allowed: false },
+    { share: 'secret', right: 'read', allowed: false },
+    { share: 'secret', right: 'write', allowed: false },
+    { share: 'secret', right: 'list', allowed: false },
+  ]);
+  // A new name leaves the rights as they are.
+  assert.equal((await run(['trust', 'alice', '--name', 'alicia'], who)).status, 0);
+  assert.match((await run(['peers'], who)).stdout, /alicia .*secret=-read,-write,-list/);
+  assert.equal((await run(['trust', 'alicia', '--rights', 'all'], who)).status, 0);
+  assert.deepEqual(
+    eventsNamed(eventsOf(await run(['peers', '--json'], who)), 'trust').map(({ rights }) => rights),
+    ['all', 'all'],
+  );
+  for (const wrong of ['docs', '=read', 'docs=', 'docs=reed', 'a/b=read', 'docs=none,read']) {
+    const { status, stderr } = await run(['trust', 'alicia', '--rights', wrong], who);
+    assert.equal(status, 2, `${wrong}: ${stderr}`);
+  }
+  assert.equal((await run(['trust', 'alicia', '--rights', 'all', '--rights', 'a=read'], who)).status, 2);
+  assert.equal((await run(['trust', 'nobody', '--rights', 'all'], who)).status, 3);
+});

@@ -10,6 +10,7 @@ import {
   maySee,
   OFFER_RULES,
   offerAnswer,
+  peerVisitor,
   type ShareMode,
   type Verb,
   type Visitor,
@@ -36,6 +37,17 @@ function user(grants: readonly Grant[]): Visitor {
   return { kind: 'user', name: bob, grants };
 }
 
+/** A trusted peer with the same rows: what a user has by name it has in the share, what all users have in every share. */
+function peer(grants: readonly Grant[]): Visitor {
+  return peerVisitor(
+    grants.map(({ user: whose, share, right, allowed }) => ({
+      share: whose === '*' ? '*' : share,
+      right,
+      allowed,
+    })),
+  );
+}
+
 /** The table as the documents have it, written out. */
 const CEILING: Record<ShareMode, Record<Verb, boolean>> = {
   ro: { list: true, get: true, put: false, mkdir: false, move: false, remove: false },
@@ -56,18 +68,18 @@ describe('the matrix', () => {
       it(`${mode}, ${verb}`, () => {
         assert.equal(allows(mode, verb), CEILING[mode][verb]);
         assert.equal(mayDo(GUEST, share, verb), CEILING[mode][verb]);
-        assert.equal(mayDo(user([]), share, verb), false, 'the default is nothing');
+        for (const visitor of [user([]), peer([])])
+          assert.equal(mayDo(visitor, share, verb), false, 'the default is nothing');
         for (const right of RIGHTS) {
           for (const own of STANDS) {
             for (const everyones of STANDS) {
               const expected = CEILING[mode][verb] && right === RIGHT_OF[verb] && DECISION[own][everyones];
               const words = `${right}: own ${own}, everyone's ${everyones}`;
-              assert.equal(mayDo(user(grantsOf(own, everyones, right)), share, verb), expected, words);
-              assert.equal(
-                mayDo(user(grantsOf(own, everyones, right).reverse()), share, verb),
-                expected,
-                `${words}, in the other order`,
-              );
+              for (const visitor of [user, peer]) {
+                const grants = grantsOf(own, everyones, right);
+                assert.equal(mayDo(visitor(grants), share, verb), expected, words);
+                assert.equal(mayDo(visitor(grants.reverse()), share, verb), expected, `${words}, reversed`);
+              }
             }
           }
         }
@@ -93,9 +105,15 @@ describe('the matrix', () => {
               ];
               const expected = CEILING[mode][verb] && all.every(([own, star]) => DECISION[own][star]);
               const words = all.map((pair) => pair.join(' ')).join(', ');
-              assert.equal(mayDo(user(grants), share, verb), expected, words);
-              assert.equal(mayDo(user(grants.toReversed()), share, verb), expected, `${words}, reversed`);
-              assert.ok(!expected || !isDropBox(user(grants), share), `${words}: a drop-box`);
+              for (const visitor of [user, peer]) {
+                assert.equal(mayDo(visitor(grants), share, verb), expected, words);
+                assert.equal(
+                  mayDo(visitor(grants.toReversed()), share, verb),
+                  expected,
+                  `${words}, reversed`,
+                );
+                assert.ok(!expected || !isDropBox(visitor(grants), share), `${words}: a drop-box`);
+              }
             }
           }
         }
@@ -116,6 +134,14 @@ describe('the matrix', () => {
       grants: RIGHTS.flatMap((right) => grantsOf('given', '-', right, '*')),
     };
     for (const verb of VERBS) assert.equal(mayDo(star, { name: 'docs', mode: 'rw' }, verb), false);
+  });
+
+  it('takes a share for itself where a peer has rights, and gives one with all of them what the mode allows', () => {
+    const all = peer(RIGHTS.flatMap((right) => grantsOf('given', '-', right)));
+    for (const name of ['Docs', 'docs ', 'doc', 'docs/sub', '*', '']) {
+      for (const verb of VERBS) assert.equal(mayDo(all, { name, mode: 'rw' }, verb), false, name);
+    }
+    assert.equal(peerVisitor('all'), GUEST);
   });
 
   it('shows a share to who may do anything with it', () => {

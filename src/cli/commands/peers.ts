@@ -6,6 +6,7 @@ import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, optional, required, several } from '../command.ts';
 import { shownName } from '../peer-text.ts';
+import { rightsText } from '../rights-argument.ts';
 import { formatTime } from '../units.ts';
 import { text } from '../values.ts';
 
@@ -22,7 +23,7 @@ const REASONS: Record<TrustedPeer['how'], string> = {
 };
 
 /** The trusted peer that a person names. Throws NOT_TRUSTED. */
-async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
+export async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
   const peer = who.startsWith('SHA256:') ? await trust.get(parseFingerprint(who)) : await trust.byName(who);
   if (peer !== undefined) return peer;
   throw errorOf('NOT_TRUSTED', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });
@@ -44,7 +45,9 @@ export const peers = defineCommand({
   group: 'trust',
   scope: 'both',
   summary: 'whose keys are trusted here',
-  notes: ['Unverified are those that --accept-new has pinned unseen.'],
+  notes: [
+    'Unverified are those that --accept-new has pinned unseen. Rights are shown where they are fewer than the modes of the shares allow.',
+  ],
   arguments: {},
   options: {},
   examples: [
@@ -54,7 +57,7 @@ export const peers = defineCommand({
     const { trust } = await workspace.localstream();
     const list = await trust.list();
     if (output.json) {
-      for (const { name, fingerprint, how, since, lastSeen, addresses } of list)
+      for (const { name, fingerprint, how, rights, since, lastSeen, addresses } of list)
         output.event({
           event: 'trust',
           name,
@@ -63,6 +66,7 @@ export const peers = defineCommand({
           since: since.toISOString(),
           lastSeen: lastSeen?.toISOString() ?? null,
           addresses: [...addresses],
+          rights: rights === 'all' ? rights : rights.map((row) => ({ ...row })),
         });
       return;
     }
@@ -71,11 +75,12 @@ export const peers = defineCommand({
       return;
     }
     const lines = await alignColumns(
-      list.map(({ name, how, lastSeen, fingerprint }) => [
+      list.map(({ name, how, lastSeen, rights, fingerprint }) => [
         shownName(name),
         REASONS[how],
         lastSeen === null ? 'never seen' : formatTime(lastSeen),
         fingerprint,
+        rights === 'all' ? '' : rightsText(rights),
       ]),
     );
     output.screen.out(`${lines.join('\n')}\n`);
@@ -88,7 +93,9 @@ export const forget = defineCommand({
   group: 'trust',
   scope: 'both',
   summary: 'trust a peer no more',
-  notes: ['It is a stranger from then on. A session that it has now goes on until it ends.'],
+  notes: [
+    'It is a stranger from then on. A session with it ends at once, with what is running, also where another process of this home has it.',
+  ],
   arguments: { peer: required(WHO, text, 'peer') },
   options: {},
   examples: [{ line: 'forget alice', does: 'takes the trust back' }],

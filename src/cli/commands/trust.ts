@@ -1,16 +1,22 @@
 /** trust, accept, reject: who may in. */
 import { type Fingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf } from '../../errors.ts';
-import { defineCommand, option, optional, required } from '../command.ts';
+import type { Localstream } from '../../index.ts';
+import { defineCommand, list, option, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
 import { shownName } from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
+import { joinRights, parseRights, RIGHTS_NOTE, rightsText } from '../rights-argument.ts';
 import { parseNumber, path } from '../values.ts';
+import { findPeer } from './peers.ts';
 import { takeOffer } from './receive-file.ts';
 
-/** Whom `trust` is about: a fingerprint, or the number of a question. */
-function parseWho(text: string): Fingerprint | number {
-  return /^\d+$/.test(text) ? parseNumber(text) : parseFingerprint(text);
+/** Whom `trust` is about: a fingerprint, the number of a question, or the name of a peer. */
+type Who = { readonly fingerprint: Fingerprint } | { readonly question: number } | { readonly peer: string };
+
+function parseWho(typed: string): Who {
+  if (/^\d+$/.test(typed)) return { question: parseNumber(typed) };
+  return typed.startsWith('SHA256:') ? { fingerprint: parseFingerprint(typed) } : { peer: path(typed) };
 }
 
 export const trust = defineCommand({
@@ -19,25 +25,43 @@ export const trust = defineCommand({
   group: 'trust',
   scope: 'both',
   summary: 'let a peer in now and always',
-  notes: ['With a fingerprint it works before the peer has ever come, also on a machine without a screen.'],
-  arguments: { who: required('SHA256:..., or in the shell the number of a question', parseWho, 'question') },
-  options: { name: option('N', 'the name it is to have here', path) },
+  notes: [
+    'With a fingerprint it works before the peer has ever come, also on a machine without a screen.',
+    RIGHTS_NOTE,
+  ],
+  arguments: {
+    who: required(
+      'SHA256:..., the name of a peer that is trusted, or in the shell the number of a question',
+      parseWho,
+      'question',
+    ),
+  },
+  options: {
+    name: option('N', 'the name it is to have here', path),
+    rights: list('RIGHTS', 'what it may do here; may be given again', parseRights),
+  },
   examples: [
     {
       line: 'trust SHA256:hbmM4iCrcJa+nqDkz8qBeSyNlZLmnTRE2fDP8pVLGAM --name alice',
       does: 'lets in who has that key',
     },
     { line: 'trust 1', does: 'answers question 1 in the shell' },
+    {
+      line: 'trust alice --rights docs=read,list --rights in=write',
+      does: 'lets alice read docs, and drop into in',
+    },
   ],
-  run: async (context, { arguments: { who }, options: { name } }) => {
+  run: async (context, { arguments: { who }, options: { name, rights: given } }) => {
     const { workspace, output } = context;
-    const matter = typeof who === 'number' ? stranger(findMatter(context, who)) : undefined;
-    const fingerprint = typeof who === 'number' ? matter?.question.fingerprint : who;
-    if (fingerprint === undefined) return;
+    const matter = 'question' in who ? stranger(findMatter(context, who.question)) : undefined;
     const localstream = await workspace.localstream();
+    const fingerprint = matter?.question.fingerprint ?? (await fingerprintOf(localstream, who));
+    const rights = joinRights(given);
     const peer = await localstream.trust.trust({
       fingerprint,
-      how: matter === undefined ? 'manual' : 'operator',
+      ...(rights !== undefined && { rights }),
+      // By its name nobody has compared anything: what made it trusted stays.
+      how: matter !== undefined ? 'operator' : 'peer' in who ? 'accept-new' : 'manual',
       ...(name === undefined && matter === undefined
         ? {}
         : { name: name ?? matter?.question.claimedName ?? '' }),
@@ -45,10 +69,15 @@ export const trust = defineCommand({
     matter?.answer('trust');
     output.result(
       { event: 'trusted', name: peer.name, fingerprint },
-      `trusted: ${shownName(peer.name)}, ${fingerprint}`,
+      `trusted: ${shownName(peer.name)}, ${fingerprint}${peer.rights === 'all' ? '' : `, ${rightsText(peer.rights)}`}`,
     );
   },
 });
+
+async function fingerprintOf(localstream: Localstream, who: Who): Promise<Fingerprint> {
+  if ('fingerprint' in who) return who.fingerprint;
+  return (await findPeer(localstream, 'peer' in who ? who.peer : '')).fingerprint;
+}
 
 export const accept = defineCommand({
   name: 'accept',
