@@ -556,6 +556,12 @@ export interface CommandEvent {
   usage: string;
 }
 
+/** Which version of the program this is. */
+export interface VersionEvent {
+  event: 'version';
+  version: string;
+}
+
 /** A completion script, or the words that such scripts offer. */
 export interface CompletionEvent {
   event: 'completion';
@@ -625,6 +631,7 @@ export type OutputEvent =
   | MigrationEvent
   | CommandEvent
   | CompletionEvent
+  | VersionEvent
   | NoticeEvent
   | ErrorEvent
   | DoneEvent;

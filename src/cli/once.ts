@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { type Ending, endingOf, settle } from './exit.ts';
 import { Output } from './output.ts';
 import { paintFor } from './paint.ts';
-import { helpOf, type Invocation, parseWords } from './program.ts';
+import { helpOf, type Invocation, isAskedFor, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import { recoverArguments } from './raw-arguments.ts';
@@ -24,11 +24,9 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   const { signal } = controller;
   using signals = new Signals((error) => controller.abort(error));
   screen.onGone = () => controller.abort(errorOf('CANCELLED', 'nobody reads the output'));
-  // Before anything is understood, an error has to know in which form it is wanted.
-  const guess = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length);
   const output = new Output(screen, {
-    json: guess.includes('--json'),
-    verbose: guess.includes('--verbose'),
+    json: isAskedFor('--json', argv),
+    verbose: isAskedFor('--verbose', argv),
     paint: await paintFor(screen.stdout),
     errorPaint: await paintFor(screen.stderr),
   });
@@ -54,12 +52,12 @@ interface Run {
 
 async function run({ invocation, output, signal, signals }: Run): Promise<void> {
   if (invocation.kind === 'help') {
-    output.screen.out(invocation.text);
+    output.results(invocation.help.events, invocation.help.text);
     return;
   }
   if (invocation.kind === 'version') {
     const { version } = await import('./version.ts');
-    output.screen.out(`${version}\n`);
+    output.result({ event: 'version', version }, version);
     return;
   }
   const { globals } = invocation;

@@ -53,6 +53,12 @@ export class Output {
     else this.#out(`${typeof text === 'string' ? text : text()}\n`);
   }
 
+  /** Several results that are one text for people, its line end included. */
+  results(events: readonly OutputEvent[], text: string): void {
+    if (!this.json) this.#out(text);
+    for (const event of events) this.event(event);
+  }
+
   /** Something that a person should know: one line on stderr, or the event (a notice where there is none). */
   note(text: string, event?: OutputEvent): void {
     if (this.json) this.event(event ?? { event: 'notice', message: text });

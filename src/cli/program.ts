@@ -30,7 +30,7 @@ export type Invocation =
       /** Its listener is not made known. */
       readonly hidden: boolean;
     }
-  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'help'; readonly help: Help }
   | { readonly kind: 'version' };
 
 /** Options of the program that no command takes from it. */
@@ -61,7 +61,10 @@ export function parseWords(words: readonly string[], surface: Surface, columns =
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { kind: 'version' };
-    if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: helpShown.get(program) ?? '' };
+    if (error.code === 'commander.helpDisplayed') {
+      const { events } = helpOf(commandNamed(words, surface)?.name, surface, columns);
+      return { kind: 'help', help: { text: helpShown.get(program) ?? '', events } };
+    }
     // commander's way of saying that there are options at the most, and no command.
     if (error.code === 'commander.help') {
       const { c: script, hidden = false } = program.opts<ShellValues>();
@@ -78,6 +81,11 @@ export function parseWords(words: readonly string[], surface: Surface, columns =
   }
   if (found === undefined) throw new Error('the parser found neither a command nor an error');
   return found;
+}
+
+/** Whether a flag is given, for an error in what was typed: it has to know in which form it is wanted. */
+export function isAskedFor(flag: '--json' | '--verbose', words: readonly string[]): boolean {
+  return words.slice(0, words.includes('--') ? words.indexOf('--') : words.length).includes(flag);
 }
 
 /** The help of one command, or of all. Throws USAGE for a command that there is not. */
@@ -260,7 +268,10 @@ function inputOf(
 }
 
 function commandNamed(words: readonly string[], surface: Surface): Command | undefined {
-  return commandsFor(surface).find((command) => words.some((word) => namesOf(command).includes(word)));
+  const commands = commandsFor(surface);
+  return words
+    .map((word) => commands.find((command) => namesOf(command).includes(word)))
+    .find((command) => command !== undefined);
 }
 
 /** commander's message in our form: `send_file: missing required argument 'port'`. */

@@ -4,10 +4,10 @@ import { errorOf } from '../errors.ts';
 import type { Asker } from './asker.ts';
 import type { Command, Input } from './command.ts';
 import type { Context, Globals, ShellControl } from './context.ts';
-import { settle } from './exit.ts';
+import { endingOf, settle } from './exit.ts';
 import { type Job, type JobRun, jobEvent } from './jobs.ts';
 import type { Output } from './output.ts';
-import { helpOf, parseWords } from './program.ts';
+import { helpOf, type Invocation, isAskedFor, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
 import type { ProgressReporter } from './progress-meters.ts';
 import type { Signals } from './signals.ts';
@@ -101,6 +101,21 @@ export abstract class Shell implements ShellControl {
     workspace.jobs.start(words.map(quoteWord).join(' '), runJob, signal);
   }
 
+  /** What can't be understood and asked for events gets them all the same: the error and the end. */
+  #understood(words: readonly string[], columns: number): Invocation {
+    const { output: background, globals, signal } = this.setup;
+    try {
+      return parseWords(words, 'shell', columns);
+    } catch (thrown) {
+      const { error, status } = endingOf(thrown, signal);
+      if (globals.json || error === undefined || !isAskedFor('--json', words)) throw thrown;
+      const output = background.with({ json: true });
+      output.error(error);
+      output.done(status, error.code);
+      throw error;
+    }
+  }
+
   /** Understands a command; undefined where that was all, as for `--help`. */
   #ready(
     words: readonly string[],
@@ -108,8 +123,8 @@ export abstract class Shell implements ShellControl {
   ): Ready | undefined {
     const { workspace, output: background, globals } = this.setup;
     const columns = background.screen.columns;
-    const invocation = parseWords(words, 'shell', columns);
-    if (invocation.kind === 'help') background.screen.out(invocation.text);
+    const invocation = this.#understood(words, columns);
+    if (invocation.kind === 'help') background.results(invocation.help.events, invocation.help.text);
     if (invocation.kind !== 'command') return undefined;
     const merged: Globals = {
       home: globals.home,

@@ -66,7 +66,11 @@ export class Workspace implements AsyncDisposable {
 
   /** This machine's localstream, opened by the first call. */
   localstream(): Promise<Localstream> {
-    this.#localstream ??= this.#open();
+    this.#localstream ??= this.#open().catch((error: unknown) => {
+      // Before the next command, what was in the way may be mended.
+      this.#localstream = undefined;
+      throw error;
+    });
     return this.#localstream;
   }
 

@@ -28,7 +28,7 @@ const validators = new Map<string, ValidateFunction>();
 /** The check of each kind of event. One by one, since "none of forty fits" would say nothing. */
 function load(): void {
   const schema: object = JSON.parse(readFileSync(FILE, 'utf8'));
-  const ajv = new Ajv({ allErrors: true });
+  const ajv = new Ajv({ allErrors: true, allowUnionTypes: true });
   ajv.addSchema(schema, 'event');
   for (const [name, { properties }] of Object.entries(v.parse(Schema, schema).definitions)) {
     const kinds = v.safeParse(Kind, properties?.['event']);

@@ -51,11 +51,11 @@ test('help and version are understood anywhere', () => {
   assert.deepEqual(parseWords(['--json', '--version'], 'once'), { kind: 'version' });
   for (const words of [['--help'], ['-h']]) {
     const invocation = parseWords(words, 'once');
-    assert.equal(invocation.kind === 'help' && invocation.text, helpOf(undefined, 'once').text);
+    assert.equal(invocation.kind === 'help' && invocation.help.text, helpOf(undefined, 'once').text);
   }
   for (const surface of ['once', 'shell'] as const) {
     const invocation = parseWords(['get', '--help'], surface);
-    assert.equal(invocation.kind === 'help' && invocation.text, helpOf('get', surface).text);
+    assert.equal(invocation.kind === 'help' && invocation.help.text, helpOf('get', surface).text);
   }
 });
 

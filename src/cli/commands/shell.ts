@@ -14,8 +14,7 @@ export const help = defineCommand({
   examples: [{ line: 'help get', does: 'shows arguments, options and an example' }],
   run: async (context, { arguments: { command: name } }) => {
     const { text, events } = context.help(name);
-    if (!context.output.json) context.output.screen.out(text);
-    for (const event of events) context.output.event(event);
+    context.output.results(events, text);
   },
 });
 
