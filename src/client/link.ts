@@ -224,6 +224,7 @@ async function letEachOtherIn(
       group: server.group,
       asks: check.asks,
       patience: host.settings.decisionTimeout,
+      promptness: host.settings.handshakeTimeout,
       decide: (claimed, until) => check.decide(question(claimed), until),
       onWaiting: (claimed) => options.onWaiting?.(question(claimed)),
     });

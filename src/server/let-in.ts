@@ -39,6 +39,8 @@ export interface LetInOptions {
   readonly decide: Decide | undefined;
   /** Milliseconds that the people have. */
   readonly patience: number;
+  /** Milliseconds for what no person has to think about. */
+  readonly promptness: number;
   /** It has shown a name and waits: no half-open connection any more. */
   readonly proven: () => void;
   /** Makes room for a question; what it returns ends that. Throws BUSY. */
@@ -130,7 +132,7 @@ interface Before {
 
 async function meet(stranger: Stranger, options: LetInOptions, { received, claim }: Before): Promise<Entry> {
   const { channel, keys, fingerprint, cipher, address, port } = stranger;
-  const { name, trust, decide, patience } = options;
+  const { name, trust, decide, patience, promptness } = options;
   const open = options.open || claim !== undefined;
   let known = await trust.get(fingerprint);
   let trusted = known !== undefined;
@@ -156,6 +158,7 @@ async function meet(stranger: Stranger, options: LetInOptions, { received, claim
     name,
     asks: !trusted && !open && decide !== undefined,
     patience,
+    promptness,
     received,
     decide: async (claimedName, signal) => {
       if (!trusted && !open) await ask(claimedName, signal);

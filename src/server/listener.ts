@@ -404,6 +404,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         open: this.auth !== 'trusted' || this.#approvals.has(stranger.fingerprint),
         decide: this.#decide,
         patience: settings.decisionTimeout,
+        promptness: settings.handshakeTimeout,
         proven: known,
         ask: () => this.#places.ask(stranger.address),
         enter: () => {

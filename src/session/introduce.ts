@@ -42,6 +42,8 @@ export interface IntroduceOptions {
   readonly onWaiting?: (claimedName: string) => void;
   /** Milliseconds for both decisions. */
   readonly patience: number;
+  /** Milliseconds for what no person has to think about. */
+  readonly promptness: number;
   /** The other side's introduction, where it was received before. */
   readonly received?: RawMessage | undefined;
 }
@@ -55,13 +57,17 @@ export interface Introduction {
 
 /** Runs the introductions. Resolves once both sides have let each other in. */
 export async function introduce(options: IntroduceOptions): Promise<Introduction> {
-  const { channel, patience } = options;
+  const { channel, patience, promptness } = options;
   const over = new AbortController();
-  const late = setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), patience);
+  const endAfter = (milliseconds: number) =>
+    setTimeout(() => over.abort(errorOf('TIMEOUT', 'nobody answered in time')), milliseconds);
+  const late = endAfter(patience);
+  let silent = endAfter(promptness);
   try {
     const { name, asks: waiting, group } = options;
     channel.send({ type: 'introduce', name, waiting, ...(group !== undefined && { group }) });
     const introduction = options.received ?? (await untilAborted(channel.receive(), over.signal));
+    clearTimeout(silent);
     const theirs = checkReply(INTRODUCE, introduction.value);
     if (theirs.waiting) options.onWaiting?.(theirs.name);
     const answer = receiveAnswer(channel);
@@ -74,6 +80,8 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
     // It may send long messages as soon as it hears this.
     channel.admit();
     channel.send({ type: 'admit' });
+    // It holds a place here by now.
+    if (!theirs.waiting) silent = endAfter(promptness);
     await untilAborted(answer, over.signal);
     return { claimedName: theirs.name, group: theirs.group ?? '' };
   } catch (error) {
@@ -84,6 +92,7 @@ export async function introduce(options: IntroduceOptions): Promise<Introduction
     throw reason;
   } finally {
     clearTimeout(late);
+    clearTimeout(silent);
     over.abort();
   }
 }

@@ -230,6 +230,25 @@ suite('strangers in bits', () => {
     assert.deepEqual(served.listener.peers, []);
   });
 
+  test('one that does not introduce itself, or never lets the listener in, gives its place back soon', async (t) => {
+    // A person would have ten minutes, which no test waits for.
+    const served = await withShare(
+      t,
+      { maxConnections: 1 },
+      { handshakeTimeout: 400, decisionTimeout: 600_000 },
+    );
+    const { port } = served.listener;
+    const silent = await dialControl(port);
+    await silent.handshake();
+    await closed(silent.socket);
+    const undecided = await dialControl(port);
+    await undecided.handshake();
+    undecided.send({ type: 'introduce', name: 'undecided', waiting: false });
+    await closed(undecided.socket);
+    await isServed(t, served);
+    assert.deepEqual(served.listener.peers, []);
+  });
+
   test('a thousand that say nothing, or a byte now and then, leave room for a good peer', async (t) => {
     // With the settings that everybody has, except that those who are slow are given up sooner.
     const folder = folderOf(t, { 'a.txt': 'hello' });
