@@ -312,7 +312,7 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
       users,
       inbox: settings.inbox.folder === null ? home.inbox : resolve(settings.inbox.folder),
       unseen: new Set(),
-      sealSecrets: new SealSecrets(home, warn),
+      sealSecrets: new SealSecrets(home, identity, warn),
       trusted: new TrustedSessions(trust),
     },
     home,
