@@ -11,6 +11,8 @@ export interface Asker {
   readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
   /** A peer offers something to a listener, which waits for nobody. Answers it by itself, or lets a command do so. */
   readonly inbox?: (offer: Offer, listener: number) => void;
+  /** A pairing code that somebody was told, in whatever form it is typed. */
+  readonly code?: (signal: AbortSignal) => Promise<string>;
   /** The shell is left while jobs run. */
   readonly leave?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** Text that nobody may see on the screen. */

@@ -30,6 +30,7 @@ export type Completion =
   | 'host'
   | 'port'
   | 'question'
+  | 'code'
   | 'job'
   | 'none';
 
@@ -204,5 +205,7 @@ export function kindsAt(command: Command, position: number): readonly Completion
   const isTransfer = spec.kind === 'rest' && (command.name === 'get' || command.name === 'put');
   if (isTransfer && position > 0)
     return spec.completes === 'remote' ? ['remote', 'path'] : ['path', 'remote'];
-  return [spec.completes];
+  // A first word of receive that is no code is the folder.
+  const next = spec.completes === 'code' ? all[position + 1] : undefined;
+  return next === undefined ? [spec.completes] : [spec.completes, next.completes];
 }

@@ -1,5 +1,6 @@
 /** The things that there are to complete to: paths on both sides, peers, ports and numbers. */
 import { readdir, stat } from 'node:fs/promises';
+import { completePairingCode } from '../crypto/pairing-code.ts';
 import { escapeText } from '../protocol/text.ts';
 import { decodeName, fsPath } from '../transfer/name.ts';
 import type { Completion } from './command.ts';
@@ -42,6 +43,8 @@ async function ofKind(kind: Completion, current: string, workspace: Workspace): 
   if (kind === 'remote') return await remotePaths(current, workspace);
   if (kind === 'port') return (opened?.listeners ?? []).map(({ port }) => whole(String(port)));
   if (kind === 'question') return pending.matters.map(({ number }) => whole(String(number)));
+  if (kind === 'code')
+    return completePairingCode(current).map((text) => ({ text, shown: text, goesOn: text.endsWith('-') }));
   if (kind === 'job') return jobs.running.map(({ number }) => whole(String(number)));
   if (kind === 'peer') return (await trustedNames(workspace)).map(whole);
   if (kind === 'host') return (await hostNames(workspace)).map(whole);

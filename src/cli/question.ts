@@ -70,6 +70,11 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
       });
       void asked.then((isTaken) => answerOffer(offer, isTaken, output)).catch(() => {});
     },
+    code: (signal) =>
+      inTurn(signal, async () => {
+        const { askCode } = await import('./code-question.ts');
+        return await prompting(signal, askCode);
+      }),
     leave: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     password: (message, signal) => inTurn(signal, () => askPassword(message, signal)),
     confirm: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),

@@ -123,7 +123,7 @@ export abstract class Shell implements ShellControl {
   ): Ready | undefined {
     const { workspace, output: background, globals } = this.setup;
     const columns = background.screen.columns;
-    const invocation = this.#understood(words, columns);
+    const invocation = this.#understood(withoutProgram(words), columns);
     if (invocation.kind === 'help') background.results(invocation.help.events, invocation.help.text);
     if (invocation.kind !== 'command') return undefined;
     const merged: Globals = {
@@ -151,6 +151,11 @@ export abstract class Shell implements ShellControl {
     const { command, input } = invocation;
     return { command, input, context, isItsOwn: merged.json && !globals.json };
   }
+}
+
+/** A line that is meant for another shell, as `send` shows one, can be pasted here as it is. */
+function withoutProgram(words: readonly string[]): readonly string[] {
+  return words[0] === 'localstream' && words.length > 1 ? words.slice(1) : words;
 }
 
 async function run({ command, input, context, isItsOwn }: Ready): Promise<void> {

@@ -54,6 +54,13 @@ test('commands, options, paths and quotes', async () => {
     ['ls && disc', undefined],
     ['cancel ', undefined],
     ['connect ', undefined],
+    ['receive 7-aar', '7-aardvark-'],
+    ['receive 7-aardvark-yoy', '7-aardvark-yoyo '],
+    ['receive 7-ab', undefined],
+    [`receive ${l}sub`, `${l}sub\\ folder/`],
+    [`receive 7-aardvark-yoyo ${l}sub`, `${l}sub\\ folder/`],
+    ['pair 7-aar', '7-aardvark-'],
+    ['pair x', undefined],
   ];
   for (const [line, expected] of table)
     assert.equal((await complete(line, workspace)).replacement, expected, line);

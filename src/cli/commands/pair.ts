@@ -24,7 +24,7 @@ export const pair = defineCommand({
     `The word "${ASK}" in the place of the code has it taken from LOCALSTREAM_CODE, or asked for.`,
     CODE_NOTE,
   ],
-  arguments: { code: optional('what the other machine shows', text) },
+  arguments: { code: optional('what the other machine shows', text, 'code') },
   options: {
     from: option('HOST:PORT', 'where the code is open, if it is not found', parsePeer, 'host'),
     ...CODE_OPTIONS,

@@ -85,7 +85,10 @@ async function sendByCodes(context: Context, sources: readonly string[], options
   const count = options.codes ?? 1;
   await using listener = await openCodes(context, 'send', count, options);
   using progress = context.progress();
-  const sending = listener.codes.map((code) => sendBy(context, listener, code, sources, options, progress));
+  const group = count > 1 ? (await context.workspace.localstream()).newGroup() : undefined;
+  const sending = listener.codes.map((code) =>
+    sendBy(context, listener, code, sources, { ...options, group }, progress),
+  );
   const results = await Promise.allSettled(sending);
   progress[Symbol.dispose]();
   throwFailures(results, context.signal, (done) => `sent by ${done} of ${plural(count, 'code')}`);
@@ -96,7 +99,7 @@ async function sendBy(
   listener: Listener,
   code: OpenCode,
   sources: readonly string[],
-  options: MoveInput,
+  { group, ...options }: MoveInput & { readonly group: number | undefined },
   progress: ProgressReporter,
 ): Promise<void> {
   const { output, signal } = context;
@@ -105,6 +108,7 @@ async function sendBy(
     const receipt = await listener.send(peer.id, sources, {
       ...transferOptions(context, progress),
       ...moveOptions(options),
+      ...(group === undefined ? {} : { group }),
       onTransfer: tellsItself,
     });
     printReceipt(output, receipt);
@@ -131,7 +135,7 @@ export const receive = defineCommand({
     UNITS_NOTE,
   ],
   arguments: {
-    code: optional('what the other machine shows', path),
+    code: optional('what the other machine shows', path, 'code'),
     folder: optional('where it goes, this folder unless given', path, 'folder'),
   },
   options: {

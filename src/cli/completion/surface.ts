@@ -71,7 +71,9 @@ export function commandWords(): CommandWords[] {
 
 /** Questions and jobs there are in a shell only. */
 function placeKinds(command: Command, position: number): Completion[] {
-  return kindsAt(command, position).filter((kind) => kind !== 'question' && kind !== 'job');
+  return kindsAt(command, position).filter(
+    (kind) => kind !== 'question' && kind !== 'job' && kind !== 'code',
+  );
 }
 
 function flagWord(word: string, summary: string): OptionWord {
