@@ -52,7 +52,7 @@ export function doorText(door: Door, columns: number): string {
       const who = isKnown
         ? `others find this machine as ${name} on port ${listener.port}`
         : `others reach this machine on port ${listener.port}, and it is on no list of names`;
-      return `${who}: nothing is shared, and you are asked about each newcomer`;
+      return `${who};\n  nothing is shared, and you are asked about each newcomer`;
     }
   }
 }

@@ -39,7 +39,7 @@ describe('fresh shells', { concurrency: true, timeout: 240_000, ...needs('root',
     using nas = shellOn(first, 'nas');
     using desk = shellOn(second, 'desk');
     const known = (name: string) =>
-      new RegExp(`others find this machine as ${name} on port 7353: nothing is shared`);
+      new RegExp(`others find this machine as ${name} on port 7353;\\s+nothing is shared`);
     await nas.until(known('nas'));
     await desk.until(known('desk'));
     await desk.until(/\nlocalstream :7353>$/);
