@@ -302,6 +302,8 @@ export interface OutcomeDetail {
   size: number;
   /** BLAKE3. */
   digest: string | null;
+  /** Whether it is a symbolic link, which has no digest. */
+  symlink: boolean;
   code: ErrorCode | null;
   reason: string | null;
   /** The name that it got, where that is not its own. */

@@ -46,12 +46,14 @@ function openedDetail({ path, name, outcome, sealer, code, reason }: OpenedFile)
   };
 }
 
-function outcomeDetail({ path, outcome, size, digest, code, reason, savedAs }: FileOutcome): OutcomeDetail {
+function outcomeDetail(of: FileOutcome): OutcomeDetail {
+  const { path, outcome, size, digest, code, reason, savedAs, symlink = false } = of;
   return {
     path,
     outcome,
     size,
     digest: digest ?? null,
+    symlink,
     code: code ?? null,
     reason: reason ?? null,
     savedAs: savedAs ?? null,
@@ -108,8 +110,8 @@ export function receiptLine(receipt: Receipt): string {
   return parts.join(', ');
 }
 
-function outcomeNote({ outcome, reason, savedAs, code }: FileOutcome): string {
-  const parts: string[] = [];
+function outcomeNote({ outcome, reason, savedAs, code, symlink }: FileOutcome): string {
+  const parts: string[] = symlink ? ['link'] : [];
   if (outcome === 'failed')
     parts.push(`failed: ${escapeText(reason ?? (code === undefined ? 'unknown' : meaningOf(code)))}`);
   else if (outcome === 'same') parts.push('was there already');

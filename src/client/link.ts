@@ -2,7 +2,7 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { parsePairingCode } from '../crypto/pairing-code.ts';
-import { errorOf, type LocalstreamError } from '../errors.ts';
+import { errorOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { CHANGE, SPEED } from '../protocol/limits.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
@@ -229,9 +229,20 @@ async function letEachOtherIn(
       onWaiting: (claimed) => options.onWaiting?.(question(claimed)),
     });
     return claimedName;
+  } catch (error) {
+    throw whyNotIn(error, host.identity.fingerprint);
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+/** What we do not know we have found out before: here it is the other side that says so, and means our key. */
+function whyNotIn(error: unknown, own: Fingerprint): unknown {
+  if (!(error instanceof LocalstreamError) || error.code !== 'NOT_TRUSTED') return error;
+  return errorOf('NOT_TRUSTED', "this machine's key is not trusted there", {
+    cause: error,
+    hint: `ask for \`localstream trust ${own}\` there`,
+  });
 }
 
 async function pairBy({ code, purpose }: TypedCode, host: SessionHost, dialled: Dialled): Promise<void> {

@@ -22,6 +22,7 @@ function fileOutcome(row: Settled): FileOutcome {
     digest: row.digest,
     ...(failed && { code: row.flag, reason: row.note }),
     ...(row.linked && { linked: true as const }),
+    ...(row.kind === ENTRY.link && { symlink: true as const }),
     ...(outcome === 'committed' && row.note !== '' && { savedAs: row.note }),
   };
 }

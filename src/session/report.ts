@@ -65,6 +65,8 @@ export interface FileOutcome {
   readonly savedAs?: string;
   /** It has other names at the source; hard links arrive as copies. */
   readonly linked?: true;
+  /** It is a symbolic link, which has no digest. */
+  readonly symlink?: true;
 }
 
 /** What became of a sealed file that has arrived. */

@@ -1,6 +1,6 @@
 /** send --to and receive --auto: from one process to another, over real sockets, into real folders. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -23,6 +23,9 @@ writeFileSync(join(work, 'a.txt'), 'hello\n');
 for (const name of ['tree', 'tree/empty']) folderIn(work, name);
 writeFileSync(join(work, 'tree', 'b.txt'), 'there\n');
 const here = { home: client, cwd: work };
+folderIn(work, 'links');
+symlinkSync('../a.txt', join(work, 'links', 'leaving'));
+symlinkSync('nowhere', join(work, 'links', 'link'));
 const keyOf = async (options: RunOptions) =>
   eventsNamed(eventsOf(await run(['identity', '--json'], options)), 'identity')[0]?.fingerprint ?? '';
 
@@ -164,8 +167,10 @@ test('several peers have each their own outcome; some failures are 5, all alike 
   assert.match(mixed.stderr, /sent to 1 of 3 peers/);
   assert.deepEqual(readdirSync(join(one, 'inbox')), ['a.txt']);
   // By its name, which leads to the address where it was met last.
-  const named = await run(['send', 'tree', '--to', 'one-home'], here);
+  const named = await run(['send', 'links', '--to', 'one-home'], here);
   assert.equal(named.status, 0, named.stderr);
+  assert.match(named.stdout, /^-{64} {2}links\/link {2}\(link\)$/m);
+  assert.match(named.stdout, /^-{64} {2}links\/leaving {2}\(skipped: .*\)$/m);
   const alike = await run(['send', 'a.txt', '--to', closed, '--to', 'localhost:9'], here);
   assert.equal(alike.status, 4, alike.stderr);
 });

@@ -183,8 +183,13 @@ suite('a server whose key is not the expected one', () => {
 
 suite('an unknown client', () => {
   test('is refused where nobody can be asked', async (t) => {
-    const { bob, listener, refused, connect } = await scene(t, { open: false });
-    await assert.rejects(connect({ acceptNew: true }), { code: 'NOT_TRUSTED', exit: 3 });
+    const { alice, bob, listener, refused, connect } = await scene(t, { open: false });
+    await assert.rejects(connect({ acceptNew: true }), {
+      code: 'NOT_TRUSTED',
+      exit: 3,
+      message: "this machine's key is not trusted there",
+      hint: `ask for \`localstream trust ${alice.fingerprint}\` there`,
+    });
     await until(() => refused.length > 0);
     assert.deepEqual([refused, listener.peers, await pinned(bob)], [['NOT_TRUSTED'], [], []]);
   });

@@ -1,0 +1,45 @@
+/** A transfer that goes on after a lost connection is one to whoever looks on, and told once. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isPartialName } from '../../src/transfer/partial.ts';
+import { until } from '../server/wire-machines.ts';
+import { Relay } from '../soak/relay.ts';
+import { folderIn, freePort, run, scratch, start } from './cli-process.ts';
+
+const MIB = 1024 * 1024;
+const { folder, server, client } = scratch();
+const content = Buffer.alloc(16 * MIB, 'some bytes of a file');
+writeFileSync(join(folder, 'big'), content);
+
+async function fingerprintOf(home: string): Promise<string> {
+  return (await run(['identity'], { home })).stdout.split(' ')[0] ?? '';
+}
+
+test('send_file that goes on is told once, by the command', async () => {
+  const into = folderIn(folder, 'into');
+  await run(['trust', await fingerprintOf(client), '--name', 'desk'], { home: server });
+  const port = await freePort();
+  const sending = start(
+    ['send_file', String(port), 'big', '--host', '127.0.0.1', '--limit', '8MB/s', '--to', 'desk'],
+    { home: server, cwd: folder },
+  );
+  await sending.until(/listening on/);
+  await using relay = await Relay.start(port);
+  const key = ['--fingerprint', await fingerprintOf(server)];
+  const receiving = start(['receive_file', 'into/', '--from', `127.0.0.1:${relay.port}`, '--yes', ...key], {
+    home: client,
+    cwd: folder,
+  });
+  await until(() =>
+    readdirSync(into).some((name) => isPartialName(name) && statSync(join(into, name)).size > 2 * MIB),
+  );
+  relay.cut();
+  const [sent, received] = await Promise.all([sending.ended, receiving.ended]);
+  assert.deepEqual([sent.status, received.status], [0, 0], sent.stderr + received.stderr);
+  assert.ok(readFileSync(join(into, 'big')).equals(content));
+  assert.match(received.stderr, /trying again in/);
+  assert.equal(sent.stdout.match(/sent 1 file/g)?.length, 1);
+  assert.doesNotMatch(sent.stderr, /sent 1 file|failed/);
+});
