@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 
 import type { UserStore } from './auth/user-store.ts';
+import type { Address } from './client/dial.ts';
 import type { ConnectOptions } from './client/link.ts';
 import type { ScannedPeer } from './client/scan.ts';
 import { readersOf } from './client/seal-readers.ts';
@@ -10,9 +11,10 @@ import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import type { OpenedSeal } from './crypto/envelope-open.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
-import type { Browser } from './discovery/browser.ts';
+import type { Browser, FoundPeer } from './discovery/browser.ts';
 import { interfaceNames } from './discovery/interfaces.ts';
 import type { Discovery } from './discovery/mdns.ts';
+import { isHintOf } from './discovery/records.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
 import type { Listener, ListenOptions as PortOptions } from './server/listener.ts';
@@ -31,6 +33,10 @@ import { SessionStore } from './store/session-store.ts';
 import { loadSettings } from './store/settings-store.ts';
 import { TrustStore } from './store/trust-store.ts';
 import { WorkerPool } from './transfer/pool.ts';
+
+/** Milliseconds that a server is looked for which does not answer where it was, and addresses that are tried. */
+const LOOK_ELSEWHERE = 2000;
+const MOST_ELSEWHERE = 4;
 
 export interface OpenOptions {
   /** State folder; `LOCALSTREAM_HOME` or the platform's own by default. */
@@ -133,7 +139,11 @@ export class Localstream implements AsyncDisposable {
   async connect(options: ConnectOptions): Promise<Session> {
     this.#requireOpen();
     this.#host.pool.warm();
-    const session = await Session.connect(this.#host, options);
+    const host = {
+      ...this.#host,
+      elsewhere: (fingerprint: Fingerprint, signal?: AbortSignal) => this.#whereIs(fingerprint, signal),
+    };
+    const session = await Session.connect(host, options);
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
     return session;
@@ -216,6 +226,24 @@ export class Localstream implements AsyncDisposable {
       }),
     );
     return this.#discovery;
+  }
+
+  /** Where somebody on the network says to be the server of this key, after a change of addresses. */
+  async #whereIs(fingerprint: Fingerprint, signal: AbortSignal | undefined): Promise<Address[]> {
+    if (this.settings.discovery.enabled === 'off' || this.#closing) return [];
+    await using browser = await this.discover();
+    const stop = () => browser.stop();
+    const late = setTimeout(stop, LOOK_ELSEWHERE).unref();
+    signal?.addEventListener('abort', stop, { once: true });
+    const is = ({ fingerprintHint }: FoundPeer) => isHintOf(fingerprintHint, fingerprint);
+    for await (const { change, peer } of browser) if (change !== 'vanish' && is(peer)) break;
+    clearTimeout(late);
+    signal?.removeEventListener('abort', stop);
+    const ways = browser
+      .found()
+      .filter(is)
+      .flatMap(({ addresses }) => addresses);
+    return ways.slice(0, MOST_ELSEWHERE).map(({ host, port }) => ({ host, port }));
   }
 
   /** In the background: the port serves at once, and takes part in the network's names a second later. */

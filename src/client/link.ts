@@ -35,6 +35,11 @@ export interface SessionHost {
   readonly unseen: Set<Fingerprint>;
   readonly sealSecrets: SealSecrets;
   readonly trusted: TrustedSessions;
+  /** Where a server may be now that it does not answer where it was. All of it is hearsay: its key decides. */
+  readonly elsewhere?: (
+    fingerprint: Fingerprint,
+    signal: AbortSignal | undefined,
+  ) => Promise<readonly Address[]>;
 }
 
 export interface ConnectOptions {
@@ -65,7 +70,7 @@ interface KeyCheck {
 
 export class Link {
   readonly #host: SessionHost;
-  readonly #address: Address;
+  #address: Address;
   readonly #handlers: ConnectionHandlers;
   /** Of the first connection, without the milliseconds of its handshake. */
   readonly roundTrip: number;
@@ -123,8 +128,40 @@ export class Link {
     return user;
   }
 
-  /** Connects again. Only the key that was there before will do, whatever was asked about it then. */
+  /**
+   * Connects again, where it was or where it is said to be now. Only the key that was there before will do, whatever was
+   * asked about it then.
+   */
   async reopen(signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#reopenAt(this.#address, signal);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      if (await this.#reopenElsewhere(signal)) return;
+      throw error;
+    }
+  }
+
+  async #reopenElsewhere(signal: AbortSignal | undefined): Promise<boolean> {
+    const { elsewhere, trust } = this.#host;
+    const { fingerprint, trusted } = this.connection.peer;
+    const { host, port } = this.#address;
+    for (const address of (await elsewhere?.(fingerprint, signal)) ?? []) {
+      if (address.host === host && address.port === port) continue;
+      try {
+        await this.#reopenAt(address, signal);
+      } catch (error) {
+        if (isAway(error)) continue;
+        throw error;
+      }
+      this.#address = address;
+      if (trusted) await trust.noteAddress(fingerprint, address);
+      return true;
+    }
+    return false;
+  }
+
+  async #reopenAt(address: Address, signal: AbortSignal | undefined): Promise<void> {
     const { fingerprint, name, trusted } = this.connection.peer;
     const check: KeyCheck = {
       asks: false,
@@ -136,7 +173,7 @@ export class Link {
       },
       decide: async () => {},
     };
-    const opened = await open(this.#host, this.#address, check, this.#handlers, signal ? { signal } : {});
+    const opened = await open(this.#host, address, check, this.#handlers, signal ? { signal } : {});
     try {
       if (this.#user) await opened.connection.login(this.#user.name, this.#user.password);
     } catch (error) {
@@ -256,6 +293,13 @@ async function pairBy({ code, purpose }: TypedCode, host: SessionHost, dialled: 
     channel.fail(reason);
     throw reason;
   }
+}
+
+/** Codes that say that the server is not at an address, whoever else may be. */
+const AWAY = new Set(['UNREACHABLE', 'TIMEOUT', 'NOT_LOCALSTREAM', 'NO_SUCH_HOST', 'KEY_CHANGED']);
+
+function isAway(error: unknown): boolean {
+  return error instanceof LocalstreamError && AWAY.has(error.code);
 }
 
 /** Whether an error means that the connection broke, and not that somebody ended it. */

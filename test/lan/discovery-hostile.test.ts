@@ -210,7 +210,12 @@ describe('a hostile neighbour', { concurrency: true, timeout: 60_000, ...needs('
     // A busy machine may speak up later than the one second after which a goodbye counts; then it is found again.
     for (let tries = 0; tries < 100 && bob.present.join() !== 'alice'; tries += 1) await delay(100);
     assert.deepEqual(bob.present, ['alice']);
+    // Its own goodbye counts. What it has announced would live for minutes yet, longer than anything is waited for here.
+    const vanished = () => bob.said.filter((line) => line.said === 'peer' && line.change === 'vanish').length;
+    const before = vanished();
     await alice.end();
+    await bob.until(() => vanished() > before);
+    assert.deepEqual(bob.present, []);
     await bob.end();
   });
 });
