@@ -4,10 +4,16 @@
  */
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline';
 import { Writable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import type { Completed } from './completer.ts';
 import { HISTORY_LINES } from './history.ts';
+import { HistorySearch } from './history-search.ts';
+import { KeySource } from './key-source.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
 import { widthOf } from './text-width.ts';
+
+/** Ctrl-R, Ctrl-G and Escape. */
+const [SEARCH_KEY, GIVE_UP_KEY, ESCAPE_KEY] = ['\x12', '\x07', '\x1b'];
 
 /** What a {@link LineReader} is made of. */
 export interface LineReaderOptions {
@@ -30,6 +36,11 @@ export class LineReader implements Overlay, Disposable {
   readonly #ahead: string[] = [];
   #history: string[];
   #interface: Interface;
+  #keys: KeySource | undefined;
+  readonly #decoder = new StringDecoder('utf8');
+  /** What is looked for among the earlier lines, while it is. */
+  #search: HistorySearch | undefined;
+  #prompt = '';
   #waiting: ((line: string | undefined) => void) | undefined;
   #place: Disposable | undefined;
   /** The lines above the prompt as they were drawn. */
@@ -37,10 +48,6 @@ export class LineReader implements Overlay, Disposable {
   /** The text for which Tab was pressed last: pressed again it shows what there is. */
   #tabbed: string | undefined;
   #isEnded = false;
-  /** A paste that wraps leaves readline wrong about its rows, and the next key would draw the line a second time. */
-  readonly #onInput = () => {
-    if (this.#waiting !== undefined) this.#findCursor();
-  };
   readonly #onClose = () => {
     this.#echo.write('\n');
     this.end();
@@ -68,6 +75,7 @@ export class LineReader implements Overlay, Disposable {
     if (this.#isEnded) return undefined;
     return await new Promise((resolve) => {
       this.#waiting = resolve;
+      this.#prompt = prompt;
       this.#interface.setPrompt(prompt);
       this.#echo.isMuted = false;
       this.#place = this.#options.screen.occupy(this);
@@ -78,6 +86,8 @@ export class LineReader implements Overlay, Disposable {
   /** Changes the prompt under which something is being typed; does nothing otherwise. */
   setPrompt(prompt: string): void {
     if (this.#waiting === undefined) return;
+    this.#prompt = prompt;
+    if (this.#search !== undefined) return;
     this.hide();
     this.#interface.setPrompt(prompt);
     this.show();
@@ -145,8 +155,9 @@ export class LineReader implements Overlay, Disposable {
   }
 
   #open(): Interface {
+    this.#keys = new KeySource(this.#options.input, (chunk) => this.#take(chunk));
     const lines = createInterface({
-      input: this.#options.input,
+      input: this.#keys,
       output: this.#echo,
       terminal: true,
       history: [...this.#history],
@@ -171,7 +182,6 @@ export class LineReader implements Overlay, Disposable {
       this.#options.onInterrupt();
     });
     lines.on('close', this.#onClose);
-    this.#options.input.on('data', this.#onInput);
     return lines;
   }
 
@@ -189,10 +199,58 @@ export class LineReader implements Overlay, Disposable {
   }
 
   #close(): void {
-    this.#options.input.off('data', this.#onInput);
     // Only ours: readline lets go of the keys in a listener of its own.
     this.#interface.off('close', this.#onClose);
     this.#interface.close();
+    this.#keys?.release();
+  }
+
+  /** Keys that were pressed: those of a search are kept from readline. */
+  #take(chunk: Buffer): void {
+    const isSearched =
+      this.#search !== undefined || (this.#waiting !== undefined && chunk.includes(SEARCH_KEY));
+    if (isSearched) this.#searchBy(this.#decoder.write(chunk));
+    else this.#keys?.pass(chunk);
+    // A paste that wraps leaves readline wrong about its rows, and the next key would draw the line a second time.
+    if (this.#waiting !== undefined && this.#search === undefined) this.#findCursor();
+  }
+
+  #searchBy(text: string): void {
+    let rest = text;
+    while (rest !== '') {
+      if (this.#search === undefined) {
+        const start = rest.indexOf(SEARCH_KEY);
+        const before = start < 0 ? rest : rest.slice(0, start);
+        if (before !== '') this.#keys?.pass(before);
+        if (start < 0) return;
+        rest = rest.slice(start + 1);
+        this.#search = new HistorySearch(this.#history, this.#interface.line);
+        this.#draw(this.#search.prompt, this.#search.line);
+        continue;
+      }
+      const [character = ''] = rest;
+      const search = this.#search;
+      const outcome = search.take(character);
+      if (outcome === 'searching') {
+        rest = rest.slice(character.length);
+        this.#draw(search.prompt, search.line);
+        continue;
+      }
+      this.#search = undefined;
+      this.#draw(this.#prompt, outcome === 'found' ? search.line : search.before);
+      // What ended the search does its own work on the line, but a lone Escape has none.
+      rest = character === GIVE_UP_KEY || rest === ESCAPE_KEY ? rest.slice(1) : rest;
+    }
+  }
+
+  /** Shows another line under another prompt. */
+  #draw(prompt: string, line: string): void {
+    this.hide();
+    this.#echo.isMuted = true;
+    this.clear();
+    this.#interface.write(line);
+    this.#interface.setPrompt(prompt);
+    this.show();
   }
 
   get #columns(): number {
