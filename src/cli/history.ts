@@ -15,10 +15,12 @@ const LONGEST_LINE = 4096;
 /** The lines of earlier shells. None of its failures stops a shell. */
 export class History {
   readonly #path: string;
+  readonly #warn: (message: string) => void;
   #isUsable = true;
 
-  constructor(home: Home) {
+  constructor(home: Home, warn: (message: string) => void) {
     this.#path = join(home.data, 'history');
+    this.#warn = warn;
   }
 
   /** Earlier lines, the latest first. */
@@ -36,8 +38,11 @@ export class History {
       if (start > 0) await replaceFile(this.#path, `${whole.join('\n')}\n`);
       return whole.reverse();
     } catch (error) {
-      // A file that can't be read is left as it is.
       this.#isUsable = systemCode(error) === 'ENOENT';
+      if (!this.#isUsable) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#warn(`${this.#path} can't be used (${reason}): it is left as it is, and no lines are kept`);
+      }
       return [];
     }
   }
@@ -54,10 +59,10 @@ export class History {
 }
 
 /** The history of a home, or undefined where the home can't be used; the first command that needs it will say why. */
-export async function openHistory(home: Home): Promise<History | undefined> {
+export async function openHistory(home: Home, warn: (message: string) => void): Promise<History | undefined> {
   try {
     ensurePrivateFolder(home.data);
-    return new History(home);
+    return new History(home, warn);
   } catch {
     return undefined;
   }

@@ -1,8 +1,10 @@
 /** One run of the program: what was typed, the command, its ending, and the exit status. */
+import { existsSync } from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
+import { resolveHome } from '../store/home.ts';
 import type { Asker } from './asker.ts';
-import type { Context } from './context.ts';
+import type { Context, Globals } from './context.ts';
 import { type Ending, endingOf, settle } from './exit.ts';
 import { Output } from './output.ts';
 import { paintFor } from './paint.ts';
@@ -24,7 +26,7 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   const { signal } = controller;
   using signals = new Signals((error) => controller.abort(error));
   screen.onGone = () => controller.abort(errorOf('CANCELLED', 'nobody reads the output'));
-  const output = new Output(screen, {
+  let output = new Output(screen, {
     json: isAskedFor('--json', argv),
     verbose: isAskedFor('--verbose', argv),
     paint: await paintFor(screen.stdout),
@@ -32,6 +34,7 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   });
   const ran = await settle(signal, async () => {
     const invocation = parseWords(await recoverArguments(argv), 'once', screen.columns);
+    if ('globals' in invocation) output = await coloured(output, invocation.globals);
     await run({ invocation, output, signal, signals });
   });
   const ending = afterOutput(ran, screen);
@@ -41,6 +44,24 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   // Everything is closed by now; should something still hold the process, the person is not made to wait for it.
   setTimeout(() => process.exit(ending.status), GRACE).unref();
   return ending.status;
+}
+
+/** In the colour that the settings file asks for: where it is shows when the line has been understood. */
+async function coloured(output: Output, { home }: Globals): Promise<Output> {
+  const place = resolveHome(process.env, home);
+  if (!existsSync(place.settingsFile)) return output;
+  const { loadSettings } = await import('../store/settings-store.ts');
+  try {
+    const { color } = (await loadSettings({ home: place, broken: 'refuse' })).settings;
+    const { stdout, stderr } = output.screen;
+    return output.with({
+      paint: await paintFor(stdout, process.env, color),
+      errorPaint: await paintFor(stderr, process.env, color),
+    });
+  } catch {
+    // What is wrong with the settings the command says that needs them.
+    return output;
+  }
 }
 
 interface Run {

@@ -18,14 +18,15 @@ const same = (text: string): string => text;
 export const PLAIN: Paint = { strong: same, faint: same, good: same, warn: same, bad: same };
 
 /**
- * The paint for a stream. `NO_COLOR` and `FORCE_COLOR` hold as their specifications say, `LOCALSTREAM_COLOR` is the
- * setting `color`. chalk is loaded only where there is colour.
+ * The paint for a stream. `NO_COLOR` and `FORCE_COLOR` hold as their specifications say. chalk is loaded only where there is
+ * colour.
+ * @param setting The setting `color`, where it is known already; else what its variable says.
  */
 export async function paintFor(
   stream: { readonly isTTY?: boolean | undefined },
   env: Readonly<Record<string, string | undefined>> = process.env,
+  setting: string = env['LOCALSTREAM_COLOR'] ?? 'auto',
 ): Promise<Paint> {
-  const setting = env['LOCALSTREAM_COLOR'] ?? 'auto';
   const forced = env['FORCE_COLOR'];
   const isForced = setting === 'always' || (forced !== undefined && forced !== '0' && forced !== 'false');
   if (setting === 'never' || (env['NO_COLOR'] ?? '') !== '' || forced === '0' || forced === 'false')

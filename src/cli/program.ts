@@ -130,6 +130,8 @@ function programOf(surface: Surface, columns: number, found: (invocation: Invoca
       getOutHelpWidth: () => columns,
     })
     .configureHelp({
+      // Below that a column of text is harder to read than one that the terminal breaks.
+      minWidthToWrap: 20,
       subcommandTerm: (sub) => sub.name(),
       commandUsage: (sub) => prefix + (sub === program ? sub.usage() : `${sub.name()} ${sub.usage()}`),
     })

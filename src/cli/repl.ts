@@ -1,5 +1,6 @@
 /** The shell at a terminal, which talks. Without one it runs a script: see `script.ts`. */
 import { CancelledError, errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
 import type { Asker } from './asker.ts';
 import { endingOf } from './exit.ts';
 import type { JobBars } from './job-bars.ts';
@@ -83,7 +84,9 @@ class Terminal extends Shell {
     const { output, signal, signals, globals } = this.setup;
     const { resolveHome } = await import('../store/home.ts');
     const { openHistory } = await import('./history.ts');
-    const history = await openHistory(resolveHome(process.env, globals.home));
+    const history = await openHistory(resolveHome(process.env, globals.home), (message) =>
+      output.note(`localstream: ${escapeText(message, 1000)}`),
+    );
     using reader = new LineReader({
       screen: output.screen,
       input: process.stdin,

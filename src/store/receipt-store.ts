@@ -65,8 +65,9 @@ export class ReceiptStore {
   /** The names of all receipts, newest first. */
   async names(): Promise<string[]> {
     try {
-      return (await readdir(this.#folder))
-        .filter((name) => NAME.test(name))
+      return (await readdir(this.#folder, { withFileTypes: true }))
+        .filter((entry) => entry.isFile() && NAME.test(entry.name))
+        .map(({ name }) => name)
         .sort()
         .reverse();
     } catch (error) {

@@ -43,6 +43,11 @@ export class Terminal implements Disposable {
     return this.#tmux('capture-pane', '-p').trimEnd().split('\n');
   }
 
+  /** The screen with its colours. */
+  get painted(): string {
+    return this.#tmux('capture-pane', '-p', '-e');
+  }
+
   /** Types text as it is. */
   type(text: string): void {
     this.#tmux('send-keys', '-l', '--', text);
