@@ -41,7 +41,7 @@ export interface SettingLayers {
 }
 
 /** Variables that are ours and are no settings. */
-const OTHER_VARIABLES = ['HOME', 'CODE', 'PASSWORD_FILE'];
+const OTHER_VARIABLES = ['HOME', 'CODE', 'PASSWORD_FILE', 'DAEMON'];
 
 /** The host's name without its domain, fit to be a device name. */
 function hostName(): string {

@@ -11,7 +11,8 @@ export type FlagName = keyof typeof flags;
 const LOCAL_CODES = {
   USAGE: { exit: 2, meaning: 'the command is not written as it must be' },
   BAD_SETTING: { exit: 2, meaning: 'a setting has a value that it cannot have' },
-  NO_SERVER: { exit: 1, meaning: 'no listener is open here' },
+  NO_SERVER: { exit: 1, meaning: 'no server runs here, or none has that port' },
+  SERVER_RUNNING: { exit: 1, meaning: 'a server of this home is running already' },
   NOT_CONNECTED: { exit: 1, meaning: 'no server is connected' },
   PORT_IN_USE: { exit: 1, meaning: 'another program has that port' },
   PORT_DENIED: { exit: 1, meaning: 'this user may not open that port' },

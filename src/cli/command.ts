@@ -107,6 +107,14 @@ export interface Example {
   readonly does: string;
 }
 
+/** Whether the server of the home, if one is running, does a command in place of the process that was given it. */
+export interface ServerPart {
+  /** Outside the shell: there must be one, or it is done in this process where there is none. */
+  readonly once: 'needed' | 'preferred';
+  /** Whether the shell has it done there too. */
+  readonly shell: boolean;
+}
+
 /** One command of the table. */
 export interface Command<Positional extends Arguments = Arguments, Named extends Options = Options> {
   readonly name: string;
@@ -114,6 +122,7 @@ export interface Command<Positional extends Arguments = Arguments, Named extends
   readonly aliases: readonly string[];
   readonly group: Group;
   readonly scope: Scope;
+  readonly server?: ServerPart;
   /** Whether an `&` at its end makes a job of it. */
   readonly background?: boolean;
   /** One clause in lower case without a final period. */

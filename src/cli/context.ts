@@ -23,6 +23,30 @@ export interface ShellControl {
   leave(): Promise<void>;
 }
 
+/** The server of a home, as far as commands that others have it run reach into it. */
+export interface ServerControl {
+  /** Where relative paths of the command start. */
+  readonly cwd: string;
+  /** Ends the server. Resolves when everything is closed, the lock of the home included. */
+  shutdown(): Promise<void>;
+}
+
+/** This process as the server of its home. */
+export interface ServerHost {
+  /** For what happens by itself: other terminals are told, too. */
+  readonly output: Output;
+  /** Who is asked about strangers. */
+  readonly asker: Asker;
+  /** Aborted when another terminal wants it to end. */
+  readonly ending: AbortSignal;
+  /** Listens to other terminals from now on. */
+  open(): Promise<void>;
+  /** Tells them which ports are open. */
+  tellState(): void;
+  /** Closes everything, and gives the home up. May be called again. */
+  close(): Promise<void>;
+}
+
 /** Help, for people and for programs. */
 export interface Help {
   readonly text: string;
@@ -33,6 +57,19 @@ export interface Help {
 export interface Context {
   /** Undefined outside the shell. */
   readonly shell: ShellControl | undefined;
+  /** Set where the server of the home runs the command for another process. */
+  readonly server?: ServerControl;
+  /**
+   * Makes this process the server of its home, outside the shell only. With `ask` strangers wait for the answer of another
+   * terminal. `output` is for what happens by itself. Throws SERVER_RUNNING, STATE.
+   */
+  becomeServer?(ask: boolean, output: Output): Promise<ServerHost>;
+  /**
+   * Has the server of the home run this command, in the shell only.
+   * @param words Another one.
+   * @returns false where none is running that the shell works with.
+   */
+  forward?(words?: readonly string[]): Promise<boolean>;
   /** Of this command. */
   readonly output: Output;
   /** For what is told after the command is over. */

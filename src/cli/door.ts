@@ -6,6 +6,7 @@ import { LocalstreamError } from '../errors.ts';
 import type { Listener } from '../index.ts';
 import { announceListener } from './announce.ts';
 import type { Asker } from './asker.ts';
+import type { ServerState } from './daemon/messages.ts';
 import { toLocalstreamError } from './exit.ts';
 import type { Output } from './output.ts';
 import { shownName } from './peer-text.ts';
@@ -28,6 +29,8 @@ export type Door =
     }
   /** The setting `shell.listen` says so. */
   | { readonly kind: 'off' }
+  /** The server of the home is running already. */
+  | { readonly kind: 'server'; readonly state: ServerState }
   /** It was to be open. */
   | { readonly kind: 'shut'; readonly reason: string };
 

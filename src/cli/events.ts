@@ -94,6 +94,14 @@ export interface QuestionEvent {
   address: string;
 }
 
+/** A question is open no more. */
+export interface QuestionOverEvent {
+  event: 'question_over';
+  number: number;
+  /** Null where nobody answered: the stranger has gone, or the time is over. */
+  answer: 'once' | 'trust' | 'reject' | null;
+}
+
 /** The connection was lost, and another try will be made. */
 export interface RetryEvent {
   event: 'retry';
@@ -172,6 +180,8 @@ export interface JobEvent {
   event: 'job';
   /** What `wait N`, `cancel N` and `fg N` want. */
   number: number;
+  /** Whether the server of the home runs it, and not the shell. */
+  server: boolean;
   /** As it was typed. */
   line: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';
@@ -367,9 +377,22 @@ export interface TransferDetail {
   startedAt: string;
 }
 
+/** A server without a terminal was started, or has ended. */
+export interface ServerEvent {
+  event: 'server';
+  change: 'started' | 'ended';
+  pid: number;
+  /** File that it writes what happens to; null where it has a terminal or a service manager for that. */
+  log: string | null;
+}
+
 /** Everything that is open here. */
 export interface StatusEvent {
   event: 'status';
+  /** Process that answers. */
+  pid: number;
+  /** Whether it is the server of the home, and not the shell that was asked. */
+  server: boolean;
   name: string;
   fingerprint: string;
   listeners: {
@@ -384,6 +407,10 @@ export interface StatusEvent {
   }[];
   /** The server that the shell is connected to. */
   session: { peer: PeerDetail; transfers: TransferDetail[] } | null;
+  /** Strangers who wait for an answer. */
+  questions: QuestionEvent[];
+  /** What peers want to send, and nobody has answered yet. */
+  offers: OfferEvent[];
 }
 
 /** Somebody on the local network: all of it is what the machine says of itself. */
@@ -471,6 +498,8 @@ export interface TrustEvent {
   addresses: string[];
   /** `all`: what the modes of the shares allow. */
   rights: 'all' | RightDetail[];
+  /** Whether it is connected on a listener of the process that answers. */
+  connected: boolean;
 }
 
 /** One right of a trusted peer, given or denied. */
@@ -601,6 +630,8 @@ export type OutputEvent =
   | PeerEvent
   | RefusedEvent
   | QuestionEvent
+  | QuestionOverEvent
+  | ServerEvent
   | RetryEvent
   | VerifiedEvent
   | OfferEvent

@@ -46,6 +46,12 @@ export function doorText(door: Door, columns: number): string {
       return isWide
         ? `nobody can reach this machine, as no port could be opened: ${door.reason}`
         : `no port could be opened: ${door.reason}`;
+    case 'server': {
+      const { pid, ports } = door.state;
+      if (!isWide) return `the server ${pid} listens`;
+      const where = ports.length === 0 ? 'has no port open' : `listens on ${ports.join(', ')}`;
+      return `the server of this home, process ${pid}, ${where}: status, send_file and the like are done by it`;
+    }
     case 'open': {
       const { name, listener, isKnown } = door;
       if (!isWide) return `port ${listener.port} is open, and shares nothing`;

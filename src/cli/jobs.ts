@@ -1,13 +1,17 @@
 /** Transfers in the background of the shell, numbered so that a word and a number wait for them or end them. */
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Progress } from '../index.ts';
+import { escapeText } from '../protocol/text.ts';
 import type { JobEvent } from './events.ts';
 import { type Ending, settle } from './exit.ts';
+import type { Output } from './output.ts';
 import type { ProgressReporter } from './progress-meters.ts';
 import { plural } from './units.ts';
 
 /** Jobs that are over and still listed. */
 const MOST_ENDED = 20;
+
+const LONGEST_LINE = 200;
 
 /** What a job is given to run with. */
 export interface JobRun {
@@ -20,6 +24,8 @@ export interface JobRun {
 /** One command in the background. */
 export class Job {
   readonly number: number;
+  /** As it is called: the number, with an s before it where the server runs it. */
+  readonly name: string;
   /** As it was typed, without its `&`. */
   readonly line: string;
   readonly startedAt = new Date();
@@ -35,8 +41,15 @@ export class Job {
   readonly #discard = new AbortController();
   readonly #watchers = new Set<ProgressReporter>();
 
-  constructor(number: number, line: string, run: (given: JobRun) => Promise<void>, outer: AbortSignal) {
+  constructor(
+    number: number,
+    isServers: boolean,
+    line: string,
+    run: (given: JobRun) => Promise<void>,
+    outer: AbortSignal,
+  ) {
     this.number = number;
+    this.name = `${isServers ? 's' : ''}${number}`;
     this.line = line;
     const signal = AbortSignal.any([this.#stop.signal, outer]);
     const progress = (): ProgressReporter => ({
@@ -83,6 +96,8 @@ export class Job {
 export class Jobs {
   #all: Job[] = [];
   #last = 0;
+  /** Whether they are those of a server, which a shell tells from its own. */
+  isServers = false;
   /** Told when one begins or ends. */
   onChange: (job: Job) => void = () => {};
 
@@ -103,7 +118,7 @@ export class Jobs {
 
   /** Begins one. `outer` ends it, too. */
   start(line: string, run: (given: JobRun) => Promise<void>, outer: AbortSignal): Job {
-    const job = new Job(++this.#last, line, run, outer);
+    const job = new Job(++this.#last, this.isServers, line, run, outer);
     this.#all.push(job);
     this.onChange(job);
     void job.ended.then(() => {
@@ -147,10 +162,18 @@ export function jobCount(jobs: readonly Job[]): string {
   return plural(jobs.length, 'job');
 }
 
-export function jobEvent({ number, line, state, startedAt, ending, transfers }: Job): JobEvent {
+/** Says that a job has begun or is over. */
+export function tellJob(output: Output, job: Job): void {
+  const said = { running: 'has begun', done: 'is done', failed: 'failed', cancelled: 'is cancelled' };
+  output.note(`job ${job.name} ${said[job.state]}: ${escapeText(job.line, LONGEST_LINE)}`, jobEvent(job));
+  if (job.state === 'failed' && job.ending?.error !== undefined) output.error(job.ending.error);
+}
+
+export function jobEvent({ number, name, line, state, startedAt, ending, transfers }: Job): JobEvent {
   return {
     event: 'job',
     number,
+    server: name !== String(number),
     line,
     state,
     code: ending?.error?.code ?? null,

@@ -33,9 +33,10 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
     errorPaint: await paintFor(screen.stderr),
   });
   const ran = await settle(signal, async () => {
-    const invocation = parseWords(await recoverArguments(argv), 'once', screen.columns);
+    const words = await recoverArguments(argv);
+    const invocation = parseWords(words, 'once', screen.columns);
     if ('globals' in invocation) output = await coloured(output, invocation.globals);
-    await run({ invocation, output, signal, signals });
+    await run({ words, invocation, output, signal, signals });
   });
   const ending = afterOutput(ran, screen);
   if (ending.error !== undefined) output.error(ending.error);
@@ -65,13 +66,14 @@ async function coloured(output: Output, { home }: Globals): Promise<Output> {
 }
 
 interface Run {
+  readonly words: readonly string[];
   readonly invocation: Invocation;
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly signals: Signals;
 }
 
-async function run({ invocation, output, signal, signals }: Run): Promise<void> {
+async function run({ words, invocation, output, signal, signals }: Run): Promise<void> {
   if (invocation.kind === 'help') {
     output.results(invocation.help.events, invocation.help.text);
     return;
@@ -113,8 +115,18 @@ async function run({ invocation, output, signal, signals }: Run): Promise<void> 
     help: (name) => helpOf(name, 'once', styled.screen.columns),
     completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
     openShell: () => openShell(),
+    becomeServer: async (ask, background) => {
+      const [{ Host }, { resolveHome }] = await Promise.all([
+        import('./daemon/host.ts'),
+        import('../store/home.ts'),
+      ]);
+      const home = resolveHome(process.env, globals.home);
+      return await Host.take({ home, workspace, globals, output: background, asker: context.asker, ask });
+    },
   };
-  await invocation.command.run(context, invocation.input);
+  const { command, input } = invocation;
+  if (command.server === undefined) await command.run(context, input);
+  else await (await import('./dispatch.ts')).runOutsideShell(context, { command, input, words });
 }
 
 function askerFor(output: Output, signals: Signals): Asker {

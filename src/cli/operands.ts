@@ -1,10 +1,11 @@
 /** Sources and target among the words of get and put, and the patterns among the sources. */
 import { existsSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
-import { matchesGlob } from 'node:path';
+import { isAbsolute, matchesGlob } from 'node:path';
 import { errorOf } from '../errors.ts';
 import type { Session } from '../index.ts';
 import { fsPath } from '../transfer/name.ts';
+import type { Context } from './context.ts';
 import { shownName } from './peer-text.ts';
 
 /** As in cp: with two or more, the last is the target. */
@@ -18,17 +19,32 @@ export function splitOperands(words: readonly string[]): {
 
 const PATTERN = /[*?[{]/;
 
+/** A local path as it was meant: what was typed in another process starts where that one stands. */
+export function localPath({ server }: Pick<Context, 'server'>, path: string): string {
+  if (server === undefined || isAbsolute(path)) return path;
+  if (server.cwd === '')
+    throw errorOf('NOT_FOUND', `${shownName(path)}: the folder that you are in is gone`, {
+      hint: 'write the whole path',
+    });
+  return `${server.cwd.replace(/\/+$/, '')}/${path}`;
+}
+
 /** Local sources with their patterns replaced by what matches: in the shell there is no other shell that would do it. */
-export async function expandLocal(paths: readonly string[]): Promise<string[]> {
+export async function expandLocal(
+  context: Pick<Context, 'server'>,
+  paths: readonly string[],
+): Promise<string[]> {
+  const cwd = context.server?.cwd;
   const found: string[] = [];
   for (const path of paths) {
     // A file that is really called so is meant.
-    if (!PATTERN.test(path) || existsSync(fsPath(path))) {
-      found.push(path);
+    if (!PATTERN.test(path) || existsSync(fsPath(localPath(context, path)))) {
+      found.push(localPath(context, path));
       continue;
     }
     const matches: string[] = [];
-    for await (const match of glob(path)) matches.push(match);
+    for await (const match of glob(path, cwd === undefined ? {} : { cwd }))
+      matches.push(localPath(context, match));
     if (matches.length === 0)
       throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
     found.push(...matches.toSorted());

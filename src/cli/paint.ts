@@ -37,6 +37,13 @@ export async function paintFor(
   return stylesOf(new Chalk({ level }));
 }
 
+/** The paint for a stream of another process, which has decided about colour itself. */
+export async function paintElsewhere(isColoured: boolean): Promise<Paint> {
+  if (!isColoured) return PLAIN;
+  const { Chalk } = await import('chalk');
+  return stylesOf(new Chalk({ level: 1 }));
+}
+
 function stylesOf(chalk: ChalkInstance): Paint {
   return {
     strong: (text) => chalk.bold(text),

@@ -134,7 +134,7 @@ export function offerEvent(
 }
 
 /** How the question about an offer is answered in the shell. */
-export function offerAnswers(number: number): string {
+export function offerAnswers(number: string): string {
   return `accept ${number} takes it, accept ${number} PATH puts it elsewhere, reject ${number} refuses it`;
 }
 

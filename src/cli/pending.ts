@@ -22,6 +22,13 @@ export interface QuestionTeller {
 export class Pending {
   readonly #matters = new Map<number, Matter>();
   #last = 0;
+  /** Whether they are those of a server, which a shell tells from its own. */
+  isServers = false;
+
+  /** What is typed for a number, after accept and reject. */
+  nameOf(number: number): string {
+    return `${this.isServers ? 's' : ''}${number}`;
+  }
 
   /** Open matters, oldest first. */
   get matters(): readonly Matter[] {
@@ -79,8 +86,8 @@ export class Pending {
   find(number: number): Matter {
     const matter = this.#matters.get(number);
     if (matter !== undefined) return matter;
-    const open = [...this.#matters.keys()];
-    throw errorOf('USAGE', `there is no open question ${number}`, {
+    const open = [...this.#matters.keys()].map((key) => this.nameOf(key));
+    throw errorOf('USAGE', `there is no open question ${this.nameOf(number)}`, {
       hint: open.length === 0 ? 'none is open now' : `open now: ${open.join(', ')}`,
     });
   }

@@ -2,22 +2,15 @@
 import { CancelledError, errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Asker } from './asker.ts';
+import type { Watch } from './daemon/watch.ts';
+import type { OutputEvent } from './events.ts';
 import { endingOf } from './exit.ts';
 import type { JobBars } from './job-bars.ts';
 import { type Job, jobCount } from './jobs.ts';
 import { LineReader } from './line-reader.ts';
 import { runOutside } from './outside.ts';
-import {
-  offerAnswers,
-  offerEvent,
-  offerLines,
-  offerText,
-  peerName,
-  peerText,
-  questionEvent,
-  questionLines,
-  shownName,
-} from './peer-text.ts';
+import { peerName, shownName } from './peer-text.ts';
+import { inboxAsker, pendingAsker } from './pending-asker.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
 import { forgiven, Script } from './script.ts';
 import { Shell, type ShellSetup } from './shell.ts';
@@ -46,6 +39,7 @@ class Terminal extends Shell {
   #isWarned = false;
   #typedBefore = '';
   #bars: JobBars | undefined;
+  #server: Watch | undefined;
   #timer: NodeJS.Timeout | undefined;
   protected override readonly asker: Asker;
 
@@ -53,30 +47,11 @@ class Terminal extends Shell {
     super(setup);
     const { output, workspace } = setup;
     const inTerminal = terminalAsker({ output, borrow: this.#borrow, onInterrupt: () => this.#interrupt() });
+    // A stranger must not take the prompt away from whoever is typing.
     this.asker = {
       ...inTerminal,
-      // A stranger must not take the prompt away from whoever is typing.
-      client: (question, signal) =>
-        workspace.pending.ask(question, signal, {
-          asked: (number) => {
-            const answers = `accept ${number}, trust ${number} (for good) or reject ${number}`;
-            const label = output.style.errorPaint.warn(`[${number}] an unknown ${question.role} wants in`);
-            const text = [`${label}: ${answers}`, ...questionLines(question)].join('\n');
-            output.note(text, questionEvent(question, 'here', number));
-          },
-          withdrawn: (number) =>
-            output.note(`[${number}] is withdrawn: the peer has gone, or the time to answer is over`),
-        }),
-      inbox: (offer, listener) => {
-        const number = workspace.pending.add(offer, (gone) =>
-          output.note(`[${gone}] is withdrawn, or the time to answer is over`),
-        );
-        const label = output.style.errorPaint.warn(
-          `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}`,
-        );
-        const text = [label, ...offerLines(offer), `  ${offerAnswers(number)}`].join('\n');
-        output.note(text, offerEvent(offer, { number, listener }));
-      },
+      client: pendingAsker(workspace.pending, output),
+      inbox: inboxAsker(workspace.pending, output),
     };
   }
 
@@ -119,6 +94,7 @@ class Terminal extends Shell {
     signal.removeEventListener('abort', end);
     clearInterval(this.#timer);
     this.#left.abort();
+    this.#server?.[Symbol.dispose]();
     await this.setup.workspace.jobs.cancelAll();
     signal.throwIfAborted();
   }
@@ -140,12 +116,33 @@ class Terminal extends Shell {
     }
   }
 
+  /** Where the server of the home is running, the shell works with that one. */
+  protected override async onServer(): Promise<void> {
+    if (this.#server !== undefined) return;
+    const { output, globals } = this.setup;
+    const { Watch } = await import('./daemon/watch.ts');
+    const changed = () => {
+      if (this.#server?.isGone) {
+        this.#server = undefined;
+        output.note('the server of this home has ended');
+      }
+      this.#showPrompt();
+    };
+    const note = (text: string, event: OutputEvent | null) => output.note(text, event ?? undefined);
+    this.#server = await Watch.begin(globals.home, { note, changed });
+  }
+
   /** Lets others find this machine; in the background, since the first start makes keys. */
   async #openDoor(): Promise<void> {
     const { workspace, output, hidden = false, greets = false, signal } = this.setup;
     const { isDoorWanted, openDoor } = await import('./door.ts');
     const { doorText, introduce } = await import('./greeting.ts');
     if (greets) void introduce({ workspace, output, signal: AbortSignal.any([signal, this.#left.signal]) });
+    await this.onServer().catch((error: unknown) => this.#tell(error, signal));
+    if (this.#server !== undefined) {
+      output.note(doorText({ kind: 'server', state: this.#server.state }, output.screen.columns));
+      return;
+    }
     if (!(await isDoorWanted(workspace))) {
       output.note(doorText({ kind: 'off' }, output.screen.columns));
       return;
@@ -189,7 +186,8 @@ class Terminal extends Shell {
     const { session, folder, jobs, opened } = this.setup.workspace;
     const place = folder === '/' ? '' : `:${shownName(folder)}`;
     const name = session === undefined ? 'localstream' : `${peerName(session.peer)}${place}`;
-    const ports = portsText((opened?.listeners ?? []).map(({ port }) => port));
+    const own = (opened?.listeners ?? []).map(({ port }) => port);
+    const ports = portsText(own.length > 0 ? own : (this.#server?.state.ports ?? []));
     const running = jobs.running.length === 0 ? '' : ` [${jobCount(jobs.running)}]`;
     return `${this.setup.output.style.errorPaint.strong(name)}${ports}${running}> `;
   }

@@ -4,8 +4,9 @@ import { errorOf } from '../errors.ts';
 import type { Asker } from './asker.ts';
 import type { Command, Input } from './command.ts';
 import type { Context, Globals, ShellControl } from './context.ts';
+import { runInShell } from './dispatch.ts';
 import { endingOf, settle } from './exit.ts';
-import { type Job, type JobRun, jobEvent } from './jobs.ts';
+import { type Job, type JobRun, tellJob } from './jobs.ts';
 import type { Output } from './output.ts';
 import { helpOf, type Invocation, isAskedFor, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
@@ -33,6 +34,7 @@ interface Ready {
   readonly command: Command;
   readonly input: Input;
   readonly context: Context;
+  readonly words: readonly string[];
   /** Events were asked for this command alone, and it gets an end of its own. */
   readonly isItsOwn: boolean;
 }
@@ -54,13 +56,12 @@ export abstract class Shell implements ShellControl {
 
   /** A job has begun or is over. */
   protected onJob(job: Job): void {
-    const { output } = this.setup;
     // Who waits for it is told by the command that waits.
-    if (job.isCancelled && job.isCollected) return;
-    const said = { running: 'has begun', done: 'is done', failed: 'failed', cancelled: 'is cancelled' };
-    output.note(`job ${job.number} ${said[job.state]}: ${job.line}`, jobEvent(job));
-    if (job.state === 'failed' && job.ending?.error !== undefined) output.error(job.ending.error);
+    if (!job.isCancelled || !job.isCollected) tellJob(this.setup.output, job);
   }
+
+  /** The server of the home is there. */
+  protected async onServer(): Promise<void> {}
 
   /** Takes typed text apart; undefined where it goes on in the next line. */
   protected commandsOf(text: string): readonly TypedCommand[] | undefined {
@@ -83,6 +84,18 @@ export abstract class Shell implements ShellControl {
   async #runForeground(words: readonly string[], signal: AbortSignal): Promise<void> {
     const ready = this.#ready(words, { signal, asker: this.asker });
     if (ready !== undefined) await run(ready);
+  }
+
+  /** A shell that has opened a listener of its own goes on with that. */
+  async #forward(words: readonly string[], context: Context): Promise<boolean> {
+    const { workspace, globals } = this.setup;
+    if ((workspace.opened?.listeners ?? []).length > 0) return false;
+    const { findServer, runThere } = await import('./daemon/remote.ts');
+    const socket = await findServer(globals.home);
+    if (socket === undefined) return false;
+    await this.onServer();
+    await runThere(socket, words, context);
+    return true;
   }
 
   #startJob(words: readonly string[]): void {
@@ -118,12 +131,13 @@ export abstract class Shell implements ShellControl {
 
   /** Understands a command; undefined where that was all, as for `--help`. */
   #ready(
-    words: readonly string[],
+    typed: readonly string[],
     given: Pick<Context, 'signal' | 'asker'> & Partial<JobRun>,
   ): Ready | undefined {
     const { workspace, output: background, globals } = this.setup;
     const columns = background.screen.columns;
-    const invocation = this.#understood(withoutProgram(words), columns);
+    const words = withoutProgram(typed);
+    const invocation = this.#understood(words, columns);
     if (invocation.kind === 'help') background.results(invocation.help.events, invocation.help.text);
     if (invocation.kind !== 'command') return undefined;
     const merged: Globals = {
@@ -147,9 +161,10 @@ export abstract class Shell implements ShellControl {
       help: (name) => helpOf(name, 'shell', columns),
       completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
       openShell: async () => {},
+      forward: (others = words) => this.#forward(others, context),
     };
     const { command, input } = invocation;
-    return { command, input, context, isItsOwn: merged.json && !globals.json };
+    return { command, input, context, words, isItsOwn: merged.json && !globals.json };
   }
 }
 
@@ -158,9 +173,9 @@ function withoutProgram(words: readonly string[]): readonly string[] {
   return words[0] === 'localstream' && words.length > 1 ? words.slice(1) : words;
 }
 
-async function run({ command, input, context, isItsOwn }: Ready): Promise<void> {
+async function run({ command, input, context, words, isItsOwn }: Ready): Promise<void> {
   const { output, signal } = context;
-  const ending = await settle(signal, () => command.run(context, input));
+  const ending = await settle(signal, () => runInShell(context, { command, input, words }));
   if (isItsOwn && ending.error !== undefined) output.error(ending.error);
   if (isItsOwn) output.done(ending.status, ending.error?.code ?? 'OK');
   if (ending.error !== undefined) throw ending.error;

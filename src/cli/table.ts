@@ -12,7 +12,7 @@ import { get, mget, mput, put } from './commands/get-put.ts';
 import { identity } from './commands/identity.ts';
 import { cancel, fg, jobs, wait } from './commands/jobs.ts';
 import { listDir } from './commands/list-dir.ts';
-import { addConnection, addLocalConnection, serve } from './commands/listen.ts';
+import { addConnection, addLocalConnection } from './commands/listen.ts';
 import { kick, login } from './commands/login.ts';
 import { pair } from './commands/pair.ts';
 import { exportPeer, forget, importPeer, peers, rename } from './commands/peers.ts';
@@ -21,6 +21,7 @@ import { receiveFile } from './commands/receive-file.ts';
 import { open, seal } from './commands/seal.ts';
 import { receive, send } from './commands/send.ts';
 import { sendFile } from './commands/send-file.ts';
+import { serve, shutdown } from './commands/serve.ts';
 import { history, sessions } from './commands/sessions.ts';
 import { exit, help } from './commands/shell.ts';
 import { status } from './commands/status.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   addLocalConnection,
   delConnection,
   serve,
+  shutdown,
   status,
   kick,
   possibleConnections,

@@ -51,14 +51,25 @@ export function parseCount(typed: string): number {
   return whole(typed, 'a number of offers', 1, Number.MAX_SAFE_INTEGER);
 }
 
+/** A question, an offer or a job as it is named: `3`, or `s3` where it is one of the server of the home. */
+export interface Numbered {
+  readonly number: number;
+  readonly isServers: boolean;
+}
+
 /** The number of a question or an offer. */
-export function parseNumber(typed: string): number {
-  return whole(typed, 'the number of a question', 1, Number.MAX_SAFE_INTEGER);
+export function parseQuestion(typed: string): Numbered {
+  return numbered(typed, 'the number of a question');
 }
 
 /** The number of a job. */
-export function parseJobNumber(typed: string): number {
-  return whole(typed, 'the number of a job', 1, Number.MAX_SAFE_INTEGER);
+export function parseJob(typed: string): Numbered {
+  return numbered(typed, 'the number of a job');
+}
+
+function numbered(typed: string, what: string): Numbered {
+  const isServers = typed.startsWith('s');
+  return { number: whole(isServers ? typed.slice(1) : typed, what, 1, Number.MAX_SAFE_INTEGER), isServers };
 }
 
 const LEAST_CHUNK = 1024;

@@ -147,7 +147,9 @@ async function meet(stranger: Stranger, options: LetInOptions, { received, claim
       // It may have left, or the time been over, while the answer was on its way.
       if (signal.aborted) throw signal.reason;
       if (answer === 'once') return;
-      await trust.trust({ fingerprint, name: claimedName, how: 'operator' });
+      // Whoever answered may have pinned it already, under a name of its own.
+      const isPinned = (await trust.get(fingerprint)) !== undefined;
+      known = await trust.trust({ fingerprint, ...(!isPinned && { name: claimedName }), how: 'operator' });
       trusted = true;
     } finally {
       answered();

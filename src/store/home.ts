@@ -19,6 +19,10 @@ export interface Home {
   readonly sessionsFile: string;
   /** The users, where no database is set. */
   readonly usersFile: string;
+  /** Held by the server of this home for as long as it lives. */
+  readonly serverLock: string;
+  /** What that server prints, where it has no terminal. */
+  readonly serverLog: string;
   readonly receipts: string;
   /** Where offers land that name no other place. */
   readonly inbox: string;
@@ -54,6 +58,8 @@ function homeAt({ config, data, log }: { config: string; data: string; log: stri
     sealingFile: join(data, 'sealing.json'),
     sessionsFile: join(data, 'sessions.json'),
     usersFile: join(data, 'users.db'),
+    serverLock: join(data, 'server.lock'),
+    serverLog: join(log, 'server.log'),
     receipts: join(data, 'receipts'),
     inbox: join(data, 'inbox'),
     errorLog: join(log, 'error.log'),
@@ -94,7 +100,7 @@ export function ensureHome(home: Home): void {
 }
 
 const OURS =
-  /^(config|identity|trust|sealing|sessions)\.json|^users\.db|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
+  /^(config|identity|trust|sealing|sessions)\.json|^users\.db|^server\.(lock|sock|log)|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
 
 /**
  * Makes one folder with mode 0700, or checks that an existing one is private.

@@ -53,6 +53,7 @@ const NAMES = [
   'mv',
   'rm',
   'serve',
+  'shutdown',
   'identity',
   'trust',
   'verify',

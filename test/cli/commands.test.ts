@@ -65,8 +65,7 @@ test('wrong usage ends with 2 and says what would be right', async () => {
   failed(await run(['send_file', '7353', 'a', '12'], here), 2, /not a chunk size/);
   failed(await run(['send_file', '7353', 'a', '2K', '--chunk', '4K'], here), 2, /two chunk sizes/);
   failed(await run(['connect', 'nas:1', '2'], here), 2, /two ports are given/);
-  failed(await run(['accept', '1'], here), 2, /in the shell only/);
-  failed(await run(['trust', '3'], here), 2, /outside the shell there is no question 3/);
+  failed(await run(['cd', '/docs'], here), 2, /in the shell only/);
   const events = eventsOf(await run(['--json', 'gett'], here));
   assert.deepEqual(events[0], {
     event: 'error',
@@ -78,8 +77,24 @@ test('wrong usage ends with 2 and says what would be right', async () => {
 });
 
 test('without a server there is nothing to show or close', async () => {
-  failed(await run(['status'], here), 1, /no listener is open/);
-  failed(await run(['del_connection', '7353'], here), 1, /no listener/);
+  const server = /no server is running in this home; serve --daemon starts one/;
+  for (const line of [
+    'status',
+    'del_connection 7353',
+    'jobs',
+    'wait',
+    'cancel 1',
+    'accept 1',
+    'trust 1',
+    'reject 1',
+    'kick ann',
+    'shutdown',
+  ]) {
+    const ran = await run([...line.split(' '), '--json'], here);
+    failed({ ...ran, stdout: '' }, 1, server);
+    const [error] = eventsNamed(eventsOf(ran), 'error');
+    assert.equal(error?.code, 'NO_SERVER', line);
+  }
 });
 
 test('a server that is not there, or is none of ours, is told apart', async () => {

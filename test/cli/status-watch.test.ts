@@ -36,6 +36,10 @@ const transfer = (transferId: string, bytes: number, bytesSkipped = 0): Transfer
 });
 const looked = (...transfers: TransferDetail[]): StatusEvent => ({
   event: 'status',
+  pid: 1,
+  server: false,
+  questions: [],
+  offers: [],
   name: 'desk',
   fingerprint: '',
   listeners: [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChunk, parseMax, parseNumber, path } from '../../src/cli/values.ts';
+import { parseChunk, parseJob, parseMax, parseQuestion, path } from '../../src/cli/values.ts';
 import { refused } from './refused.ts';
 
 test('a chunk is 1024 to 4194304 bytes', () => {
@@ -35,8 +35,10 @@ test('counts are whole numbers within their bounds', () => {
   assert.equal(parseMax('10000'), 10_000);
   for (const text of ['', '0', '-1', '10001', '1.5', 'ten', '1 '])
     refused(() => parseMax(text), /number of peers/);
-  assert.equal(parseNumber('3'), 3);
-  for (const text of ['', '0', '-1', 'x', '1.0']) refused(() => parseNumber(text), /number of a question/);
+  assert.deepEqual(parseQuestion('3'), { number: 3, isServers: false });
+  assert.deepEqual(parseJob('s12'), { number: 12, isServers: true });
+  for (const text of ['', '0', '-1', 'x', '1.0', 's', 's0', '3s'])
+    refused(() => parseQuestion(text), /number of a question/);
 });
 
 test('an empty path is refused, since it is an unset variable', () => {

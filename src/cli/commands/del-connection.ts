@@ -29,7 +29,7 @@ export function findListener(workspace: Workspace, { host, port }: ListenerName)
   if (first === undefined) {
     const places = open.map((listener) => formatPeer(listener.host, listener.port));
     const name = host === undefined ? `port ${port}` : formatPeer(host, port);
-    throw errorOf('NO_SERVER', `no listener of this process is open on ${name}`, {
+    throw errorOf('NO_SERVER', `no listener is open here on ${name}`, {
       hint: places.length === 0 ? 'open one with add_connection' : `open here: ${places.join(', ')}`,
     });
   }
@@ -44,10 +44,9 @@ export const delConnection = defineCommand({
   aliases: [],
   group: 'serve',
   scope: 'both',
+  server: { once: 'needed', shell: true },
   summary: 'close a listener and its connections',
-  notes: [
-    'The port is free the moment the command is done. Outside the shell there is no listener to close.',
-  ],
+  notes: ['The port is free the moment the command is done.'],
   arguments: { port: required('PORT, or HOST:PORT where one port is open twice', parseListenerName, 'port') },
   options: {},
   examples: [{ line: 'del_connection 7353', does: 'closes the listener on that port' }],

@@ -210,7 +210,7 @@ async function sendPaths(
     });
   }
   const place = placeOf(context, typed, options.to);
-  const local = await expandLocal(sources);
+  const local = await expandLocal(context, sources);
   for (const source of local) await checkSource(source);
   const sealFor = await readersFor(context, options.sealFor);
   await withSession(context, place.peer, options, async (session) => {

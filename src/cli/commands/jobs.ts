@@ -4,10 +4,11 @@ import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
+import { runInServer } from '../dispatch.ts';
 import { type Job, jobEvent } from '../jobs.ts';
 import { percentOf } from '../rate.ts';
 import { formatBytes, formatTime } from '../units.ts';
-import { parseJobNumber } from '../values.ts';
+import { parseJob } from '../values.ts';
 
 const LONGEST_LINE = 200;
 
@@ -15,28 +16,33 @@ export const jobs = defineCommand({
   name: 'jobs',
   aliases: [],
   group: 'move',
-  scope: 'shell',
+  scope: 'both',
+  server: { once: 'needed', shell: false },
   summary: 'the transfers in the background, and how far they are',
-  notes: ['An & at the end of get, put, receive_file or send_file makes a job of it.'],
+  notes: [
+    'An & at the end of get, put, receive_file or send_file makes a job of it. What the server of the home sends is a job ' +
+      'of its own (s1), whoever asked for it.',
+  ],
   arguments: {},
   options: {},
   examples: [{ line: 'jobs', does: 'lists those that run and those that are over' }],
-  run: async ({ workspace, output }) => {
+  run: async ({ workspace, output, forward }) => {
     const { all } = workspace.jobs;
     const lines = output.json ? [] : await alignColumns(all.map(jobRow));
     for (const [index, job] of all.entries()) output.result(jobEvent(job), lines[index] ?? '');
+    await forward?.(['jobs']);
   },
 });
 
 function jobRow(job: Job): string[] {
-  const { number, state, line, startedAt, transfers } = job;
+  const { name, state, line, startedAt, transfers } = job;
   const far = [...transfers.values()].map((progress) => {
     const percent = percentOf(progress);
     const sizes = `${formatBytes(progress.bytes)} of ${formatBytes(progress.bytesTotal)}`;
     return percent === undefined ? progress.phase : `${percent} % (${sizes})`;
   });
   return [
-    `job ${number}`,
+    `job ${name}`,
     state,
     state === 'running' ? far.join(', ') || 'starting' : '-',
     formatTime(startedAt),
@@ -44,22 +50,28 @@ function jobRow(job: Job): string[] {
   ];
 }
 
-const jobNumber = optional('the number of a job', parseJobNumber, 'job');
+const jobNumber = optional('the number of a job', parseJob, 'job');
 
 export const wait = defineCommand({
   name: 'wait',
   aliases: [],
   group: 'move',
-  scope: 'shell',
+  scope: 'both',
+  server: { once: 'needed', shell: false },
   summary: 'wait for a job, or for all of them',
   notes: ['Fails as the job fails. Ctrl-C stops the waiting, not the job.'],
   arguments: { job: jobNumber },
   options: {},
   examples: [{ line: 'wait', does: 'goes on when every job is over' }],
-  run: async (context, { arguments: { job: number } }) => {
-    const { jobs: known } = context.workspace;
-    const chosen = number === undefined ? known.all.filter((job) => !job.isCollected) : [known.find(number)];
-    await watched(context, chosen, () => {});
+  run: async (context, { arguments: { job: wanted } }) => {
+    const {
+      jobs: known,
+      jobs: { isServers },
+    } = context.workspace;
+    if (wanted?.isServers && !isServers) return await runInServer(context);
+    // What somebody else waits for is not over yet, either.
+    const unknown = known.all.filter((job) => !job.isCollected || (isServers && job.state === 'running'));
+    await watched(context, wanted === undefined ? unknown : [known.find(wanted.number)], () => {});
   },
 });
 
@@ -73,9 +85,13 @@ export const fg = defineCommand({
   arguments: { job: jobNumber },
   options: {},
   examples: [{ line: 'fg 1', does: 'shows its bar until it is over' }],
-  run: async (context, { arguments: { job: number } }) => {
+  run: async (context, { arguments: { job: wanted } }) => {
     const { jobs: known } = context.workspace;
-    const job = number === undefined ? known.running.at(-1) : known.find(number);
+    if (wanted?.isServers)
+      throw errorOf('USAGE', `job s${wanted.number} is the server's`, {
+        hint: `wait s${wanted.number} shows its bar`,
+      });
+    const job = wanted === undefined ? known.running.at(-1) : known.find(wanted.number);
     if (job === undefined) throw errorOf('USAGE', 'no job is running', { hint: 'see "jobs"' });
     await watched(context, [job], () => job.cancel());
   },
@@ -113,21 +129,24 @@ export const cancel = defineCommand({
   name: 'cancel',
   aliases: [],
   group: 'move',
-  scope: 'shell',
+  scope: 'both',
+  server: { once: 'needed', shell: false },
   summary: 'end a job',
   notes: ['What has arrived is kept, and the same command goes on from there, unless --discard is given.'],
-  arguments: { job: required('the number of the job', parseJobNumber, 'job') },
+  arguments: { job: required('the number of the job', parseJob, 'job') },
   options: { discard: flag('remove what has arrived of unfinished files') },
   examples: [{ line: 'cancel 1', does: 'ends that job' }],
-  run: async ({ workspace, output }, { arguments: { job: number }, options: { discard } }) => {
-    const job = workspace.jobs.find(number);
+  run: async (context, { arguments: { job: wanted }, options: { discard } }) => {
+    const { workspace, output } = context;
+    if (wanted.isServers && !workspace.jobs.isServers) return await runInServer(context);
+    const job = workspace.jobs.find(wanted.number);
     if (job.state !== 'running') {
-      throw errorOf('USAGE', `job ${number} is over`, { hint: 'see "jobs"' });
+      throw errorOf('USAGE', `job ${job.name} is over`, { hint: 'see "jobs"' });
     }
     job.isCollected = true;
     job.cancel(discard);
     const { error } = await job.ended;
     const text = error?.code === 'CANCELLED' ? 'is cancelled' : 'was over before it could be cancelled';
-    output.result(jobEvent(job), `job ${number} ${text}`);
+    output.result(jobEvent(job), `job ${job.name} ${text}`);
   },
 });

@@ -1,18 +1,20 @@
-/** add_connection, add_local_connection, serve: open a listener. */
-import { defineCommand, option, optional, required } from '../command.ts';
+/** add_connection, add_local_connection: open a listener. */
+import { defineCommand, optional, required } from '../command.ts';
 import { parseBindHost, parsePort } from '../peer-address.ts';
 import { SHARE_NOTE } from '../share-argument.ts';
 import { parseMax } from '../values.ts';
 import { DOOR_NOTE, LISTEN_OPTIONS, listenInPlace } from './serving.ts';
 
 const FOREGROUND_NOTE =
-  'Outside the shell it runs in the foreground, as serve does, until Ctrl-C or SIGTERM; it sends nothing by itself.';
+  'Where a server of this home is running it is that one which opens the port. Otherwise, outside the shell, the command ' +
+  'runs in the foreground, as serve does, until Ctrl-C, SIGTERM or shutdown; it sends nothing by itself.';
 
 export const addConnection = defineCommand({
   name: 'add_connection',
   aliases: [],
   group: 'serve',
   scope: 'both',
+  server: { once: 'preferred', shell: true },
   summary: 'open a listener on all interfaces',
   notes: [FOREGROUND_NOTE, DOOR_NOTE, SHARE_NOTE],
   arguments: {
@@ -33,6 +35,7 @@ export const addLocalConnection = defineCommand({
   aliases: [],
   group: 'serve',
   scope: 'both',
+  server: { once: 'preferred', shell: true },
   summary: 'open a listener on one address of this machine',
   notes: [FOREGROUND_NOTE, DOOR_NOTE, SHARE_NOTE],
   arguments: {
@@ -46,31 +49,4 @@ export const addLocalConnection = defineCommand({
   ],
   run: (context, { arguments: { host, port, max }, options: { share, ...how } }) =>
     listenInPlace(context, { host, port, max, shares: share, ...how }),
-});
-
-export const serve = defineCommand({
-  name: 'serve',
-  aliases: [],
-  group: 'serve',
-  scope: 'once',
-  summary: 'a listener in the foreground, for scripts',
-  notes: [
-    'Prints one line once it is ready (with --json the event "listening") and ends with status 0 on SIGTERM or Ctrl-C.',
-    DOOR_NOTE,
-    SHARE_NOTE,
-  ],
-  arguments: {},
-  options: {
-    port: option('P', '1 to 65535; the setting port unless given', parsePort, 'port'),
-    host: option('H', 'the address to listen on; all unless given', parseBindHost),
-    max: option('N', 'peers at once; the setting maxConnections unless given', parseMax),
-    ...LISTEN_OPTIONS,
-  },
-  examples: [
-    { line: 'serve --port 7353 --share docs=/srv/docs --share in=/srv/in:wo', does: 'serves two folders' },
-  ],
-  run: async (context, { options: { port, share, ...how } }) => {
-    const { settings } = await context.workspace.localstream();
-    await listenInPlace(context, { port: port ?? settings.port, shares: share, ...how });
-  },
 });

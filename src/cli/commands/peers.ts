@@ -5,7 +5,7 @@ import type { Fingerprint, Localstream, TrustedPeer } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, optional, required, several } from '../command.ts';
-import { shownName } from '../peer-text.ts';
+import { peerDetail, peerName, shownName } from '../peer-text.ts';
 import { rightsText } from '../rights-argument.ts';
 import { formatTime } from '../units.ts';
 import { text } from '../values.ts';
@@ -44,9 +44,11 @@ export const peers = defineCommand({
   aliases: [],
   group: 'trust',
   scope: 'both',
-  summary: 'whose keys are trusted here',
+  server: { once: 'preferred', shell: true },
+  summary: 'whose keys are trusted here, and who is connected',
   notes: [
     'Unverified are those that --accept-new has pinned unseen. Rights are shown where they are fewer than the modes of the shares allow.',
+    'Connected are those on the listeners of the shell, or of the server of this home.',
   ],
   arguments: {},
   options: {},
@@ -54,9 +56,22 @@ export const peers = defineCommand({
     { line: 'peers', does: 'lists names, how they came to be trusted, and when they were last seen' },
   ],
   run: async ({ workspace, output }) => {
-    const { trust } = await workspace.localstream();
+    const { trust, listeners } = await workspace.localstream();
     const list = await trust.list();
+    const connected = listeners.flatMap(({ port, peers: here }) => here.map((peer) => ({ port, peer })));
+    const isHere = (key: Fingerprint) => connected.some(({ peer }) => peer.fingerprint === key);
+    const strangers = connected.filter(
+      ({ peer }) => !list.some((known) => known.fingerprint === peer.fingerprint),
+    );
     if (output.json) {
+      for (const { port, peer } of strangers)
+        output.event({
+          event: 'peer',
+          change: 'connected',
+          listener: port,
+          peer: peerDetail(peer),
+          code: null,
+        });
       for (const { name, fingerprint, how, rights, since, lastSeen, addresses } of list)
         output.event({
           event: 'trust',
@@ -67,22 +82,24 @@ export const peers = defineCommand({
           lastSeen: lastSeen?.toISOString() ?? null,
           addresses: [...addresses],
           rights: rights === 'all' ? rights : rights.map((row) => ({ ...row })),
+          connected: isHere(fingerprint),
         });
       return;
     }
-    if (list.length === 0) {
+    if (list.length === 0 && strangers.length === 0) {
       output.note('nobody is trusted yet: pair and trust do that');
       return;
     }
-    const lines = await alignColumns(
-      list.map(({ name, how, lastSeen, rights, fingerprint }) => [
+    const lines = await alignColumns([
+      ...list.map(({ name, how, lastSeen, rights, fingerprint }) => [
         shownName(name),
         REASONS[how],
-        lastSeen === null ? 'never seen' : formatTime(lastSeen),
+        isHere(fingerprint) ? 'connected' : lastSeen === null ? 'never seen' : formatTime(lastSeen),
         fingerprint,
         rights === 'all' ? '' : rightsText(rights),
       ]),
-    );
+      ...strangers.map(({ peer }) => [peerName(peer), 'not trusted', 'connected', peer.fingerprint]),
+    ]);
     output.screen.out(`${lines.join('\n')}\n`);
   },
 });

@@ -5,6 +5,7 @@ import { tellsItself } from '../announce.ts';
 import { defineCommand, option, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { EXISTING_NOTE, moveOptions, RECEIVE_OPTIONS, TREE_NOTE } from '../move.ts';
+import { localPath } from '../operands.ts';
 import { parsePeer } from '../peer-address.ts';
 import { offerEvent, offerText, peerText } from '../peer-text.ts';
 import { printReceipt } from '../receipt-text.ts';
@@ -64,7 +65,8 @@ export const receiveFile = defineCommand({
 /** Takes an offer that was shown under a number: into the inbox, or where the person says. */
 export async function takeOffer(context: Context, offer: Offer, target: string | undefined): Promise<void> {
   using progress = context.progress();
-  const accepted = offer.accept(target, {
+  const place = target === undefined ? undefined : localPath(context, target);
+  const accepted = offer.accept(place, {
     ...transferOptions(context, progress),
     existing: 'rename',
     onTransfer: tellsItself,

@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import { errorOf, type LocalstreamError } from '../../errors.ts';
 import type { Listener, PeerInfo } from '../../index.ts';
-import { fsPath } from '../../transfer/name.ts';
+import { fsPath, STREAM_PATH } from '../../transfer/name.ts';
 import { tellsItself } from '../announce.ts';
 import { defineCommand, flag, option, required, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
 import { type MoveInput, moveOptions, SOURCE_OPTIONS } from '../move.ts';
-import { expandLocal } from '../operands.ts';
+import { expandLocal, localPath } from '../operands.ts';
 import { formatPeer, parseBindHost, parsePort, plainAddress } from '../peer-address.ts';
 import { peerName, peerText, shownName } from '../peer-text.ts';
 import { printReceipt } from '../receipt-text.ts';
@@ -25,11 +25,12 @@ export const sendFile = defineCommand({
   aliases: [],
   group: 'move',
   scope: 'both',
+  server: { once: 'preferred', shell: true },
   background: true,
   summary: 'offer files and folders to the peers of a listener',
   notes: [
-    'In the shell every peer that is connected on the listener gets the offer. Outside, the command opens the listener, ' +
-      'waits for a peer, sends, prints the receipt and ends.',
+    'In the shell, and where a server of this home has that port, every peer that is connected on it gets the offer. ' +
+      'Otherwise the command opens the listener, waits for a peer, sends, prints the receipt and ends.',
     DOOR_NOTE,
     UNITS_NOTE,
   ],
@@ -44,9 +45,9 @@ export const sendFile = defineCommand({
   options: {
     to: option('PEER', 'only this peer: its name, address or fingerprint', text, 'peer'),
     host: option('H', 'the address of the listener; all unless given', parseBindHost),
-    peers: option('N', 'outside the shell: wait for so many peers and send to all of them', parseMax),
+    peers: option('N', 'wait for so many peers and send to all of them', parseMax),
     ...SOURCE_OPTIONS,
-    open: flag('outside the shell: let unknown keys in without a question'),
+    open: flag('let unknown keys in without a question, on a port that the command opens'),
   },
   examples: [
     { line: 'send_file 7353 report.pdf', does: 'offers a file to everybody on that listener' },
@@ -54,14 +55,25 @@ export const sendFile = defineCommand({
   ],
   run: async (context, { arguments: { port, paths }, options }) => {
     const { to, host, open, peers } = options;
-    const { sources, chunk } = chunkOf(paths, options.chunk);
-    const local = await expandLocal(sources);
+    const { sources, chunk } = chunkOf(context, paths, options.chunk);
     const send = { ...options, chunk };
-    if (context.shell !== undefined) {
+    if (context.shell !== undefined || context.server !== undefined) {
       const listener = findListener(context.workspace, { host, port });
-      await sendTo(context, listener, peersFor(listener, to), local, send);
+      if (open)
+        throw errorOf('USAGE', `port ${port} is open already, and --open is for one that the command opens`, {
+          hint: 'leave out --open, or open it with add_connection --open',
+        });
+      if (context.server !== undefined && sources.includes(STREAM_PATH))
+        throw errorOf('NOT_SUPPORTED', 'the server can not send what is piped to another process', {
+          hint: 'write it to a file, or use another port, which is then opened here',
+        });
+      const local = await expandLocal(context, sources);
+      const here =
+        peers === undefined ? peersFor(listener, to) : await nextPeers(listener, to, peers, context.signal);
+      await sendTo(context, listener, here, local, send);
       return;
     }
+    const local = await expandLocal(context, sources);
     const wanted = peers ?? 1;
     const max = to === undefined ? wanted : Math.max(wanted, PEERS_WHILE_WAITING);
     await using listener = await openListener(context, { port, host, max, open });
@@ -72,13 +84,15 @@ export const sendFile = defineCommand({
 
 /** CHUNK is the third word when there are exactly three, it is all digits and no such file exists; or `--chunk`. */
 function chunkOf(
+  context: Context,
   words: readonly string[],
   given: number | undefined,
 ): { readonly sources: readonly string[]; readonly chunk: number | undefined } {
   const [first, last] = words;
   if (words.length !== 2 || first === undefined || last === undefined)
     return { sources: words, chunk: given };
-  if (!/^\d+[km]?$/i.test(last) || existsSync(fsPath(last))) return { sources: words, chunk: given };
+  if (!/^\d+[km]?$/i.test(last) || existsSync(fsPath(localPath(context, last))))
+    return { sources: words, chunk: given };
   const chunk = parseChunk(last);
   if (given !== undefined && given !== chunk)
     throw errorOf('USAGE', `two chunk sizes are given, ${chunk} and ${given}`, {
@@ -115,15 +129,22 @@ async function nextPeers(
   signal: AbortSignal,
 ): Promise<readonly PeerInfo[]> {
   signal.throwIfAborted();
-  return await new Promise<readonly PeerInfo[]>((resolve, reject) => {
-    const look = () => {
-      const fitting = listener.peers.filter((peer) => to === undefined || isPeer(peer, to));
-      if (fitting.length >= count) resolve(fitting.slice(0, count));
-    };
-    listener.on('peer', look);
-    look();
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<readonly PeerInfo[]>();
+  const look = () => {
+    const fitting = listener.peers.filter((peer) => to === undefined || isPeer(peer, to));
+    if (fitting.length >= count) resolve(fitting.slice(0, count));
+  };
+  const stop = () => reject(signal.reason);
+  listener.on('peer', look);
+  signal.addEventListener('abort', stop, { once: true });
+  void listener.closed.then(() => reject(errorOf('NO_SERVER', 'the listener was closed')));
+  look();
+  try {
+    return await promise;
+  } finally {
+    listener.off('peer', look);
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 async function sendTo(

@@ -54,7 +54,7 @@ export const send = defineCommand({
     },
   ],
   run: async (context, { arguments: { paths }, options }) => {
-    const local = await expandLocal(paths);
+    const local = await expandLocal(context, paths);
     // What is not there is told before anybody is given a code, or asked.
     const { namedRoots } = await import('../../transfer/source.ts');
     namedRoots(local);

@@ -1,12 +1,13 @@
 /** What the commands that open listeners share. */
 
-import { errorOf } from '../../errors.ts';
+import { errorOf, LocalstreamError } from '../../errors.ts';
 import type { Auth, Listener, ListenOptions, ShareOptions } from '../../index.ts';
 import { OFFER_RULES, type OfferRule } from '../../server/access.ts';
 import { AUTHS } from '../../server/visit.ts';
 import { announceListener, listeningEvent, listeningText } from '../announce.ts';
 import { flag, list, option } from '../command.ts';
-import type { Context } from '../context.ts';
+import type { Context, ServerHost } from '../context.ts';
+import { localPath } from '../operands.ts';
 import { peerText } from '../peer-text.ts';
 import { parseShare } from '../share-argument.ts';
 import { oneOf, path } from '../values.ts';
@@ -43,8 +44,8 @@ export const LISTEN_OPTIONS = {
 
 /** Told wherever unknown peers can come. */
 export const DOOR_NOTE =
-  'An unknown key is asked about (accept N, trust N or reject N in the shell, a question in a terminal) and turned ' +
-  'away where nobody can be asked, unless the listener is --open or the key was trusted before. With --auth password every peer must log in as a user, and ' +
+  'An unknown key is asked about (accept N, trust N or reject N in the shell and with serve --daemon, a question in a ' +
+  'terminal) and turned away where nobody can be asked, unless the listener is --open or the key was trusted before. With --auth password every peer must log in as a user, and ' +
   'has what that user was granted.';
 
 /** Where and how to listen. */
@@ -76,10 +77,12 @@ export async function openListener(
     ...(host === undefined ? {} : { host }),
     ...(auth === undefined ? {} : { auth }),
     ...(max === undefined ? {} : { maxConnections: max }),
-    ...(shares === undefined ? {} : { shares }),
+    ...(shares === undefined
+      ? {}
+      : { shares: shares.map((share) => ({ ...share, folder: localPath(context, share.folder) })) }),
     ...(decide === undefined ? {} : { decide }),
     inbox: {
-      ...(inbox === undefined ? {} : { folder: inbox }),
+      ...(inbox === undefined ? {} : { folder: localPath(context, inbox) }),
       ...(offers === undefined ? {} : { accept: offers }),
     },
   };
@@ -107,15 +110,54 @@ async function makeRoom({ workspace: { door } }: Context, port: number): Promise
   await door.close();
 }
 
+/** How a listener is served outside the shell. */
+export interface ServeOptions {
+  /** Unknown keys wait for `accept N` of another terminal where nobody can be asked here. */
+  readonly ask?: boolean;
+  /** The home may have no other server. */
+  readonly alone?: boolean;
+  /** Told once others can connect. */
+  ready?(listener: Listener): Promise<void>;
+}
+
 /**
- * Opens a listener; outside the shell stays in the foreground until a signal says stop, which is success: a server
- * that ends when it is told to has done its work.
+ * Opens a listener. Outside the shell it stays in the foreground, as the server of the home, until a signal or
+ * `shutdown` says stop, which is success: a server that ends when it is told to has done its work.
  */
-export async function listenInPlace(context: Context, listening: Listening): Promise<void> {
-  const listener = await openListener(context, listening);
-  if (context.shell !== undefined) return;
-  await aborted(context.signal);
-  await listener.close();
+export async function listenInPlace(
+  context: Context,
+  listening: Listening,
+  { ask = false, alone = false, ready }: ServeOptions = {},
+): Promise<void> {
+  if (context.shell !== undefined || context.server !== undefined) {
+    await openListener(context, listening);
+    return;
+  }
+  const host = await takeHome(context, ask, alone);
+  try {
+    await host?.open();
+    const { output: background = context.background, asker = context.asker } = host ?? {};
+    const listener = await openListener({ ...context, background, asker }, listening);
+    host?.tellState();
+    await ready?.(listener);
+    await aborted(AbortSignal.any([context.signal, ...(host ? [host.ending] : [])]));
+    await listener.close();
+  } finally {
+    await host?.close();
+  }
+}
+
+/** Becomes the server of the home, where none is running or there may be no other. */
+async function takeHome(context: Context, ask: boolean, alone: boolean): Promise<ServerHost | undefined> {
+  const { background } = context;
+  try {
+    return await context.becomeServer?.(ask, background);
+  } catch (error) {
+    const isTaken = error instanceof LocalstreamError && error.code === 'SERVER_RUNNING';
+    if (!isTaken || ask || alone) throw error;
+    background.note('another server of this home is running: status, accept and the like speak to that one');
+    return undefined;
+  }
 }
 
 /** Resolves when the signal aborts. */

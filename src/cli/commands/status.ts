@@ -1,16 +1,18 @@
 /** status: everything that is open here. */
-import { errorOf } from '../../errors.ts';
 import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag } from '../command.ts';
+import type { Context } from '../context.ts';
 import type { StatusEvent } from '../events.ts';
 import { type Paint, PLAIN } from '../paint.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
 import {
+  offerEvent,
   offerText,
   peerDetail,
   peerName,
   peerText,
+  questionEvent,
   shareDetails,
   shownName,
   shownPlace,
@@ -19,15 +21,18 @@ import {
 import type { Matter } from '../pending.ts';
 import { percentOf } from '../rate.ts';
 import { formatBytes, formatRate, formatTime, plural } from '../units.ts';
-import type { Workspace } from '../workspace.ts';
 
 export const status = defineCommand({
   name: 'status',
   aliases: [],
   group: 'serve',
   scope: 'both',
+  server: { once: 'needed', shell: false },
   summary: 'listeners, peers, transfers and their speed',
-  notes: ['Each peer is shown with the group of its key agreement and the cipher that TLS has settled on.'],
+  notes: [
+    'Each peer is shown with the group of its key agreement and the cipher that TLS has settled on.',
+    'Outside the shell it is the server of this home that answers; the shell shows both.',
+  ],
   arguments: {},
   options: { watch: flag('again every second, with the speed as a line, until Ctrl-C') },
   examples: [
@@ -35,16 +40,19 @@ export const status = defineCommand({
     { line: 'status --watch', does: 'shows how it goes on' },
   ],
   run: async (context, { options }) => {
-    const { workspace, output, shell } = context;
-    if (shell === undefined) {
-      throw errorOf('NO_SERVER', 'no listener is open in this process, which has just begun', {
-        hint: 'the shell and serve --json say what is open in theirs',
-      });
-    }
+    const { workspace, output } = context;
+    const words = ['status', ...(options.watch ? ['--watch'] : [])];
+    const isElsewhere = (await context.forward?.(words)) ?? false;
+    if (isElsewhere && options.watch) return;
     const localstream = await workspace.localstream();
     const look = async (paint: Paint) => ({
-      event: statusEvent(workspace, localstream),
-      lines: output.json ? [] : await statusLines(workspace, localstream, paint),
+      event: statusEvent(context, localstream),
+      lines: output.json
+        ? []
+        : [
+            ...(isElsewhere ? [] : await serverLines(context, localstream, paint)),
+            ...(await sessionLines(context, paint)),
+          ],
     });
     if (options.watch) {
       const { watchStatus } = await import('../status-watch.ts');
@@ -52,13 +60,17 @@ export const status = defineCommand({
       return;
     }
     const { event, lines } = await look(output.style.paint);
-    output.result(event, lines.join('\n'));
+    if (output.json) output.event(event);
+    else if (lines.length > 0) output.screen.out(`${lines.join('\n')}\n`);
   },
 });
 
-function statusEvent({ session }: Workspace, localstream: Localstream): StatusEvent {
+function statusEvent({ workspace, server }: Context, localstream: Localstream): StatusEvent {
+  const { session, pending } = workspace;
   return {
     event: 'status',
+    pid: process.pid,
+    server: server !== undefined,
     name: localstream.name,
     fingerprint: localstream.fingerprint,
     listeners: localstream.listeners.map((listener) => ({
@@ -75,16 +87,22 @@ function statusEvent({ session }: Workspace, localstream: Localstream): StatusEv
       session === undefined
         ? null
         : { peer: peerDetail(session.peer), transfers: session.transfers.map(transferDetail) },
+    questions: pending.matters.flatMap((matter) =>
+      matter.kind === 'peer' ? [questionEvent(matter.question, 'here', matter.number)] : [],
+    ),
+    offers: pending.matters.flatMap((matter) =>
+      matter.kind === 'offer' ? [offerEvent(matter.offer, { number: matter.number })] : [],
+    ),
   };
 }
 
-async function statusLines(
-  workspace: Workspace,
+async function serverLines(
+  { server }: Context,
   localstream: Localstream,
   { strong }: Paint,
 ): Promise<string[]> {
-  const { session, pending } = workspace;
   const lines = [`${strong('this machine')}: ${shownName(localstream.name)}, ${localstream.fingerprint}`];
+  if (server !== undefined) lines.push(`${strong('server')}: process ${process.pid}`);
   if (localstream.listeners.length === 0) lines.push(`${strong('listeners')}: none`);
   for (const listener of localstream.listeners) {
     const { host, port, peers, maxConnections, open, auth } = listener;
@@ -103,14 +121,23 @@ async function statusLines(
     lines.push(...(await alignColumns(peers.map(peerRow))));
     lines.push(...(await alignColumns(listener.transfers.map(transferRow))));
   }
-  if (session === undefined) lines.push(`${strong('connected to')}: no server`);
-  else {
+  return lines;
+}
+
+async function sessionLines({ workspace, server }: Context, { strong }: Paint): Promise<string[]> {
+  const { session, pending } = workspace;
+  const lines: string[] = [];
+  if (session === undefined && server === undefined) lines.push(`${strong('connected to')}: no server`);
+  if (session !== undefined) {
     lines.push(`${strong('connected to')}:`, ...(await alignColumns([peerRow(session.peer)])));
     lines.push(...(await alignColumns(session.transfers.map(transferRow))));
   }
   workspace.keepOffers();
   if (pending.matters.length > 0) {
-    lines.push(`${strong('waiting for an answer')}:`, ...pending.matters.map(matterLine));
+    lines.push(
+      `${strong('waiting for an answer')}:`,
+      ...pending.matters.map((matter) => matterLine(matter, pending.nameOf(matter.number))),
+    );
   }
   return lines;
 }
@@ -138,10 +165,10 @@ function transferRow(transfer: TransferInfo): string[] {
   ];
 }
 
-function matterLine(matter: Matter): string {
+function matterLine(matter: Matter, name: string): string {
   if (matter.kind === 'offer')
-    return `  [${matter.number}] ${peerText(matter.offer.from)} offers ${offerText(matter.offer)}`;
+    return `  [${name}] ${peerText(matter.offer.from)} offers ${offerText(matter.offer)}`;
   const { claimedName, address, fingerprint } = matter.question;
   const who = `"${shownName(claimedName)}" at ${shownName(plainAddress(address))}`;
-  return `  [${matter.number}] ${who} wants in, ${fingerprint}`;
+  return `  [${name}] ${who} wants in, ${fingerprint}`;
 }

@@ -4,18 +4,23 @@ import { errorOf } from '../../errors.ts';
 import type { Localstream } from '../../index.ts';
 import { defineCommand, list, option, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
+import { runInServer } from '../dispatch.ts';
+import { noServer } from '../no-server.ts';
 import { shownName } from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
 import { joinRights, parseRights, RIGHTS_NOTE, rightsText } from '../rights-argument.ts';
-import { parseNumber, path } from '../values.ts';
+import { type Numbered, parseQuestion, path } from '../values.ts';
 import { findPeer } from './peers.ts';
 import { takeOffer } from './receive-file.ts';
 
 /** Whom `trust` is about: a fingerprint, the number of a question, or the name of a peer. */
-type Who = { readonly fingerprint: Fingerprint } | { readonly question: number } | { readonly peer: string };
+type Who =
+  | { readonly fingerprint: Fingerprint }
+  | { readonly question: Numbered }
+  | { readonly peer: string };
 
 function parseWho(typed: string): Who {
-  if (/^\d+$/.test(typed)) return { question: parseNumber(typed) };
+  if (/^s?\d+$/.test(typed)) return { question: parseQuestion(typed) };
   return typed.startsWith('SHA256:') ? { fingerprint: parseFingerprint(typed) } : { peer: path(typed) };
 }
 
@@ -24,6 +29,7 @@ export const trust = defineCommand({
   aliases: [],
   group: 'trust',
   scope: 'both',
+  server: { once: 'preferred', shell: false },
   summary: 'let a peer in now and always',
   notes: [
     'With a fingerprint it works before the peer has ever come, also on a machine without a screen.',
@@ -31,7 +37,7 @@ export const trust = defineCommand({
   ],
   arguments: {
     who: required(
-      'SHA256:..., the name of a peer that is trusted, or in the shell the number of a question',
+      'SHA256:..., the name of a peer that is trusted, or the number of a question, as accept has it',
       parseWho,
       'question',
     ),
@@ -45,7 +51,7 @@ export const trust = defineCommand({
       line: 'trust SHA256:hbmM4iCrcJa+nqDkz8qBeSyNlZLmnTRE2fDP8pVLGAM --name alice',
       does: 'lets in who has that key',
     },
-    { line: 'trust 1', does: 'answers question 1 in the shell' },
+    { line: 'trust 1', does: 'answers question 1 for good' },
     {
       line: 'trust alice --rights docs=read,list --rights in=write',
       does: 'lets alice read docs, and drop into in',
@@ -53,6 +59,7 @@ export const trust = defineCommand({
   ],
   run: async (context, { arguments: { who }, options: { name, rights: given } }) => {
     const { workspace, output } = context;
+    if ('question' in who && isElsewhere(context, who.question)) return await runInServer(context);
     const matter = 'question' in who ? stranger(findMatter(context, who.question)) : undefined;
     const localstream = await workspace.localstream();
     const fingerprint = matter?.question.fingerprint ?? (await fingerprintOf(localstream, who));
@@ -83,7 +90,8 @@ export const accept = defineCommand({
   name: 'accept',
   aliases: [],
   group: 'trust',
-  scope: 'shell',
+  scope: 'both',
+  server: { once: 'needed', shell: false },
   background: true,
   summary: 'let in the peer of a question, this once, or take an offer',
   notes: [
@@ -91,7 +99,7 @@ export const accept = defineCommand({
       'folder or ends in "/", otherwise PATH is the name. Nothing is replaced: a name that is taken gets a number.',
   ],
   arguments: {
-    number: required('the number of the question or offer', parseNumber, 'question'),
+    number: required('the number of the question or offer', parseQuestion, 'question'),
     path: optional('where an offer goes; the inbox unless given', path, 'path'),
   },
   options: {},
@@ -100,10 +108,13 @@ export const accept = defineCommand({
     { line: 'accept 2 ~/in/', does: 'takes offer 2 into a folder' },
   ],
   run: async (context, { arguments: { number, path: target } }) => {
+    if (isElsewhere(context, number)) return await runInServer(context);
     const matter = findMatter(context, number);
     if (matter.kind === 'offer') return await takeOffer(context, matter.offer, target);
     if (target !== undefined)
-      throw errorOf('USAGE', `${number} is a peer, not an offer`, { hint: `write accept ${number}` });
+      throw errorOf('USAGE', `${number.number} is a peer, not an offer`, {
+        hint: `write accept ${number.number}`,
+      });
     matter.answer('once');
   },
 });
@@ -112,13 +123,15 @@ export const reject = defineCommand({
   name: 'reject',
   aliases: [],
   group: 'trust',
-  scope: 'shell',
+  scope: 'both',
+  server: { once: 'needed', shell: false },
   summary: 'turn away the peer of a question, or refuse an offer',
   notes: [],
-  arguments: { number: required('the number of the question or offer', parseNumber, 'question') },
+  arguments: { number: required('the number of the question or offer', parseQuestion, 'question') },
   options: {},
   examples: [{ line: 'reject 1', does: 'turns the peer of question 1 away' }],
   run: async (context, { arguments: { number } }) => {
+    if (isElsewhere(context, number)) return await runInServer(context);
     const matter = findMatter(context, number);
     if (matter.kind === 'peer') {
       matter.answer('reject');
@@ -129,11 +142,14 @@ export const reject = defineCommand({
   },
 });
 
-function findMatter({ workspace: { pending }, shell }: Context, number: number): Matter {
-  if (shell !== undefined) return pending.find(number);
-  throw errorOf('USAGE', `outside the shell there is no question ${number}`, {
-    hint: 'write trust SHA256:...',
-  });
+/** Whether a shell was given a question of the server of its home. */
+function isElsewhere({ workspace: { pending } }: Context, { isServers }: Numbered): boolean {
+  return isServers && !pending.isServers;
+}
+
+function findMatter({ workspace: { pending }, shell, server }: Context, { number }: Numbered): Matter {
+  if (shell === undefined && server === undefined) throw noServer();
+  return pending.find(number);
 }
 
 function stranger(matter: Matter): Matter & { kind: 'peer' } {
