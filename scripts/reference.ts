@@ -1,6 +1,6 @@
 /**
- * Writes `docs/reference.md` from the command table and the codes of the errors, and the manual page beside it. Tests compare
- * them with the tables, so that the pages cannot drift.
+ * Writes `docs/reference.md` from the command table and the codes of the errors, and beside it the manual page
+ * and what is made of `docs/library.md`. Tests compare them with the sources, so that the pages cannot drift.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -124,6 +124,7 @@ export function referencePage(): string {
 
 if (import.meta.main) {
   writeFileSync(join(import.meta.dirname, '../docs/reference.md'), referencePage());
-  // It is made from the same tables, and would be forgotten.
+  // They are made from the same sources, and would be forgotten.
   import('./man-page.ts').then(({ writeManPage }) => writeManPage());
+  import('./library-page.ts').then(({ writeLibraryPage }) => writeLibraryPage());
 }

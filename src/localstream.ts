@@ -38,6 +38,7 @@ import { WorkerPool } from './transfer/pool.ts';
 const LOOK_ELSEWHERE = 2000;
 const MOST_ELSEWHERE = 4;
 
+/** Which home is opened, and how. */
 export interface OpenOptions {
   /** State folder; `LOCALSTREAM_HOME` or the platform's own by default. */
   readonly home?: string;
@@ -47,6 +48,7 @@ export interface OpenOptions {
   readonly onWarning?: Warn;
 }
 
+/** How a listener is opened. */
 export interface ListenOptions extends PortOptions {
   /** Makes the listener known on the network under {@link Localstream.name}; not when it is bound to loopback. */
   readonly advertise?: boolean;

@@ -51,6 +51,7 @@ export interface Failure {
   readonly forget: number;
 }
 
+/** The users who may log in, and their rights, in SQLite or MySQL. */
 export interface UserStore extends AsyncDisposable {
   /** Where it is, for the operator: a path, or `mysql://HOST/DATABASE` without a password. */
   readonly place: string;

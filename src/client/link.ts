@@ -42,6 +42,7 @@ export interface SessionHost {
   ) => Promise<readonly Address[]>;
 }
 
+/** Where a server is, and what is known of its key. */
 export interface ConnectOptions {
   readonly host: string;
   /** The setting `port` by default. */

@@ -59,6 +59,7 @@ interface SessionEvents {
 const LONG_ROUND_TRIP = 10;
 const LANES_FOR_DISTANCE = 4;
 
+/** A connection to a server, made by `connect`. It outlives a lost one: the next transfer dials again. */
 export class Session extends EventEmitter<SessionEvents> implements AsyncDisposable {
   /** Settles when the session is over; undefined when it was closed from this side. */
   readonly closed: Promise<LocalstreamError | undefined>;

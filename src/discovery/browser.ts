@@ -52,6 +52,7 @@ interface Place {
   missingAsked: number;
 }
 
+/** Who is on the local network, from the first look until it is stopped. What it finds are claims. */
 export class Browser implements AsyncIterable<PeerEvent>, AsyncDisposable {
   readonly #context: BrowserContext;
   /** By interface: what was heard by IPv4 and by IPv6 there is of the same peers. */

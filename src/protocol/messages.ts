@@ -210,6 +210,7 @@ export type ListedEntry = v.InferOutput<typeof ENTRY>;
 export type OfferedRoot = v.InferOutput<typeof roots>[number];
 /** What is in an offer, as its sender counts: at least so much where there is `more`. */
 export type OfferedTotal = Readonly<v.InferOutput<typeof total>>;
+/** What becomes of a target that exists and differs. */
 export type ExistingPolicy = v.InferOutput<typeof existing>;
 export type MessageOf<Type extends SessionMessage['type']> = Extract<SessionMessage, { type: Type }>;
 

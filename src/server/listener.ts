@@ -55,6 +55,7 @@ export interface ListenerHost {
   readonly inbox: string;
 }
 
+/** Where to listen, and who gets in. */
 export interface ListenOptions {
   /** 1 to 65535; 0 takes a free one, which {@link Listener.port} tells. */
   readonly port: number;
@@ -81,6 +82,7 @@ export interface ListenOptions {
   readonly inbox?: InboxOptions;
 }
 
+/** How files are offered and sent. */
 export interface SendOptions {
   readonly signal?: AbortSignal;
   /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
@@ -134,6 +136,7 @@ interface ListenerEvents {
   users: [LocalstreamError | undefined];
 }
 
+/** An open port with its shares and peers, made by `listen`. */
 export class Listener extends EventEmitter<ListenerEvents> implements AsyncDisposable {
   readonly host: string;
   readonly port: number;

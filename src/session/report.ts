@@ -22,6 +22,7 @@ export interface PeerInfo {
   readonly since: Date;
 }
 
+/** Which way a transfer goes, seen from here. */
 export type Direction = 'send' | 'receive';
 
 /** A look at a running transfer. Bytes are file bytes; totals grow until `totalsKnown`. */

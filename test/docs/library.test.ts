@@ -1,9 +1,10 @@
-/** The pieces of code of docs/library.md, put together, are a program that runs to its end. */
+/** docs/library.md: its pieces of code are a program that runs to its end, and its list is what the sources say. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { exportedNames, libraryPage } from '../../scripts/library-page.ts';
 import { environment, scratch } from '../cli/cli-process.ts';
 import { blocksOf, ROOT, textOf } from './markdown.ts';
 
@@ -33,4 +34,19 @@ test('docs/library.md runs from top to bottom', async () => {
   assert.match(text, /^hello\n there\n$/m);
   assert.match(text, /^true$/m);
   assert.match(text, /^NOT_FOUND 1 /m);
+});
+
+test('docs/library.md lists every exported name as the sources have it', () => {
+  assert.equal(textOf('docs/library.md'), libraryPage(), 'run node scripts/library-page.ts');
+});
+
+test('every exported name is explained', () => {
+  const names = exportedNames();
+  for (const { name, about } of names) assert.ok(about, `${name} has no TSDoc`);
+  for (const wanted of ['openLocalstream', 'Localstream', 'Session', 'Listener', 'Receipt', 'AlarmError']) {
+    assert.ok(
+      names.some(({ name }) => name === wanted),
+      wanted,
+    );
+  }
 });
