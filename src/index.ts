@@ -77,4 +77,5 @@ export type { VerifiedFile } from './session/verify.ts';
 export type { Home } from './store/home.ts';
 export type { PeerRight, PeerRights } from './store/peer-rights.ts';
 export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
+export type { Sibling } from './store/siblings.ts';
 export type { TrustedPeer, TrustReason, TrustStore } from './store/trust-store.ts';

@@ -81,6 +81,17 @@ async function migration(database: Database, table: string): Promise<string[]> {
 ) ENGINE=InnoDB`,
     );
   }
+  if ((await columnsOf(database, `${table}_servers`)).length === 0) {
+    statements.push(
+      `CREATE TABLE ${quote(`${table}_servers`)} (
+  fingerprint VARCHAR(64) ${WORD},
+  name ${NAME},
+  addresses TEXT CHARACTER SET utf8mb4 NOT NULL,
+  last BIGINT NOT NULL,
+  PRIMARY KEY (fingerprint)
+) ENGINE=InnoDB`,
+    );
+  }
   return statements;
 }
 

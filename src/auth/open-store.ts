@@ -23,7 +23,7 @@ export async function openUserStore(file: string, settings: Settings['auth']): P
     return new SqlUserStore(await openSqliteDatabase(file, OUR_TABLE), OUR_TABLE);
   }
   const database = new MysqlDatabase(await mysqlOptions(settings, settings.url));
-  if (settings.columns === null) return new SqlUserStore(database, settings.table);
+  if (settings.columns === null) return new SqlUserStore(database, settings.table, true);
   const own = new SqlUserStore(await openSqliteDatabase(file, OUR_TABLE), OUR_TABLE);
   return new MappedUserStore(database, settings.table, columnsOf(settings.columns), own);
 }

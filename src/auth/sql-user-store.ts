@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Bound, Database } from './database.ts';
+import { ServerRegistry } from './server-registry.ts';
 import { timeText } from './time-text.ts';
 import { EVERYONE, type UserName, userNameOf } from './user-name.ts';
 import {
@@ -10,6 +11,7 @@ import {
   type Grant,
   RIGHTS,
   type Right,
+  type ServerTable,
   type StoredUser,
   type User,
   type UserStore,
@@ -31,6 +33,7 @@ const FAILURES = v.object({ subject: TEXT, failures: NUMBER, last: NUMBER });
 /** Users, rights and failures in tables of our own, in either database. */
 export class SqlUserStore implements UserStore {
   readonly writable = true;
+  readonly servers: ServerTable | undefined;
   readonly #database: Database;
   readonly #users: UserTable;
   readonly #name: string;
@@ -40,8 +43,14 @@ export class SqlUserStore implements UserStore {
   readonly #isName: string;
   #notes = 0;
 
-  /** `table` holds the users; `TABLE_rights` and `TABLE_limits` stand beside it. */
-  constructor(database: Database, table: string) {
+  /**
+   * `table` holds the users; `TABLE_rights` and `TABLE_limits` stand beside it, and `TABLE_servers` where other machines
+   * use the same database (`shared`).
+   */
+  constructor(database: Database, table: string, shared = false) {
+    this.servers = shared
+      ? new ServerRegistry(database, database.dialect.quote(`${table}_servers`))
+      : undefined;
     this.#database = database;
     this.#name = table;
     this.#users = new UserTable(database, table);

@@ -3,6 +3,7 @@
  * tests. Every call throws an {@link UnavailableError} `NO_USERS` while the store does not answer, and never answers "no
  * such user" or "no failures" instead.
  */
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { UserName } from './user-name.ts';
 
 /** What a user may do in a share. */
@@ -51,12 +52,34 @@ export interface Failure {
   readonly forget: number;
 }
 
+/** A server as others are told of it. */
+export interface RegisteredServer {
+  readonly fingerprint: Fingerprint;
+  /** As it calls itself. */
+  readonly name: string;
+  /** `host:port`. */
+  readonly addresses: readonly string[];
+}
+
+/** The servers that share one store. */
+export interface ServerTable {
+  /** Writes down that a server is there. `now`: milliseconds since 1970. */
+  note(server: RegisteredServer, now: number): Promise<void>;
+  /** It is closed. */
+  remove(fingerprint: Fingerprint): Promise<void>;
+  /** The servers that are there, but this one; the ones that were heard of last first. */
+  others(fingerprint: Fingerprint, now: number): Promise<RegisteredServer[]>;
+}
+
 /** The users who may log in, and their rights, in SQLite or MySQL. */
 export interface UserStore extends AsyncDisposable {
   /** Where it is, for the operator: a path, or `mysql://HOST/DATABASE` without a password. */
   readonly place: string;
   /** False where the user table is another program's: users are then added, changed and removed there. */
   readonly writable: boolean;
+
+  /** The servers that use the same store; undefined where it is this machine's own. */
+  readonly servers?: ServerTable | undefined;
 
   /** The user of exactly this name. */
   find(name: UserName): Promise<StoredUser | undefined>;

@@ -500,6 +500,15 @@ export interface TrustEvent {
   rights: 'all' | RightDetail[];
   /** Whether it is connected on a listener of the process that answers. */
   connected: boolean;
+  /** Servers that it has named: they may take its place. */
+  siblings: SiblingDetail[];
+}
+
+/** A server that a trusted one has named. */
+export interface SiblingDetail {
+  fingerprint: string;
+  name: string;
+  addresses: string[];
 }
 
 /** One right of a trusted peer, given or denied. */

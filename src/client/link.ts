@@ -2,9 +2,10 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { parsePairingCode } from '../crypto/pairing-code.ts';
-import { errorOf, LocalstreamError } from '../errors.ts';
+import { errorOf, exitOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { CHANGE, SPEED } from '../protocol/limits.ts';
+import type { NamedSibling } from '../protocol/messages.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
 import { type Decide, introduce, sayBye, type TrustQuestion } from '../session/introduce.ts';
 import { proveCode, type TypedCode } from '../session/pair.ts';
@@ -72,6 +73,8 @@ interface KeyCheck {
 export class Link {
   readonly #host: SessionHost;
   #address: Address;
+  /** Servers that may take the place of this one, by its own word. */
+  #siblings: readonly Server[] = [];
   readonly #handlers: ConnectionHandlers;
   /** Of the first connection, without the milliseconds of its handshake. */
   readonly roundTrip: number;
@@ -124,33 +127,71 @@ export class Link {
   /** Logs in; a connection in place of this one does so too. Throws NOT_TRUSTED, LOGIN_FAILED, LOGIN_LATER, … */
   async login(name: string, password: string): Promise<string> {
     await this.requireConfirmed();
-    const user = await this.connection.login(name, password);
+    const { name: user, siblings } = await this.connection.login(name, password);
     this.#user = { name, password };
+    await this.#noteSiblings(siblings);
     return user;
+  }
+
+  async #noteSiblings(named: readonly NamedSibling[]): Promise<void> {
+    const { fingerprint } = this.connection.peer;
+    // Not to be able to write it down keeps nobody from going on in this run.
+    const accepted = await this.#host.trust.noteSiblings(fingerprint, named).catch(() => named);
+    this.#siblings = accepted.flatMap(({ fingerprint: key, name, addresses }) =>
+      addresses.flatMap((text) => {
+        const address = addressOf(text);
+        return address && key !== fingerprint ? [{ fingerprint: key, name, address }] : [];
+      }),
+    );
   }
 
   /**
    * Connects again, where it was or where it is said to be now. Only the key that was there before will do, whatever was
-   * asked about it then.
+   * asked about it then; or, where it does not answer, that of a server that it has named, at which the same user logs in.
    */
   async reopen(signal?: AbortSignal): Promise<void> {
+    const { fingerprint, name, trusted } = this.connection.peer;
     try {
-      await this.#reopenAt(this.#address, signal);
+      await this.#reopenAt({ fingerprint, name, address: this.#address }, trusted, signal);
     } catch (error) {
-      if (!isAway(error)) throw error;
-      if (await this.#reopenElsewhere(signal)) return;
-      throw error;
+      // Full, or without its users for now: another one may have room.
+      const isElsewhere =
+        (await this.#goOnAtSibling(error, signal)) ||
+        (isAway(error) && (await this.#reopenElsewhere(signal)));
+      if (!isElsewhere) throw error;
     }
+  }
+
+  /** Goes on at a server that this one has named. False where none of them answers as it should. */
+  async #goOnAtSibling(error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
+    if (!(error instanceof LocalstreamError) || exitOf(error.code) !== 4) return false;
+    const { fingerprint, name } = this.connection.peer;
+    const left: Server = { fingerprint, name, address: this.#address };
+    for (const sibling of this.#siblings) {
+      if (signal?.aborted) return false;
+      try {
+        const known = await this.#host.trust.get(sibling.fingerprint);
+        await this.#reopenAt({ ...sibling, ...(known && { name: known.name }) }, known !== undefined, signal);
+      } catch {
+        // Whatever is wrong with this one, another may do; the first stays what is tried again.
+        continue;
+      }
+      this.#address = sibling.address;
+      const others = this.#siblings.filter((other) => other.fingerprint !== sibling.fingerprint);
+      this.#siblings = [left, ...others];
+      return true;
+    }
+    return false;
   }
 
   async #reopenElsewhere(signal: AbortSignal | undefined): Promise<boolean> {
     const { elsewhere, trust } = this.#host;
-    const { fingerprint, trusted } = this.connection.peer;
+    const { fingerprint, name, trusted } = this.connection.peer;
     const { host, port } = this.#address;
     for (const address of (await elsewhere?.(fingerprint, signal)) ?? []) {
       if (address.host === host && address.port === port) continue;
       try {
-        await this.#reopenAt(address, signal);
+        await this.#reopenAt({ fingerprint, name, address }, trusted, signal);
       } catch (error) {
         if (isAway(error)) continue;
         throw error;
@@ -162,8 +203,11 @@ export class Link {
     return false;
   }
 
-  async #reopenAt(address: Address, signal: AbortSignal | undefined): Promise<void> {
-    const { fingerprint, name, trusted } = this.connection.peer;
+  async #reopenAt(
+    { fingerprint, name, address }: Server,
+    trusted: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const check: KeyCheck = {
       asks: false,
       name,
@@ -183,6 +227,22 @@ export class Link {
     }
     this.connection = opened.connection;
   }
+}
+
+/** A server that may be dialled, and the key that it must have. */
+interface Server {
+  readonly fingerprint: Fingerprint;
+  readonly name: string;
+  readonly address: Address;
+}
+
+/** Reads `host:port`, IPv6 in brackets. */
+function addressOf(text: string): Address | undefined {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  return host === undefined || Number(port) < 1 || Number(port) > 65535
+    ? undefined
+    : { host, port: Number(port) };
 }
 
 interface Opened {

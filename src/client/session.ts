@@ -1,5 +1,6 @@
 /** The client's side of a session: list, get, put, and take what the server offers. */
 import { EventEmitter } from 'node:events';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Measured } from '../net/pour.ts';
 import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
@@ -68,6 +69,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly #settings: Settings;
   readonly #inbox: string;
   readonly #continuations = new Continuations();
+  /** The server that was connected to; another one may go on in its place. */
+  readonly #origin: Fingerprint;
   readonly #offers = new Map<string, Offer>();
   /** Offers that were accepted and broke off: the server offers them again by their number. */
   readonly #broken = new Map<
@@ -93,6 +96,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.closed = this.#over.promise;
     this.#watch();
     const { fingerprint, trusted } = this.peer;
+    this.#origin = fingerprint;
     const leave = host.trusted.follow({ fingerprint, trusted, end: (reason) => void this.#stop(reason) });
     void this.closed.then(leave);
   }
@@ -339,8 +343,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   #watch(): void {
     const { connection } = this.#link;
     connection.on('settled', (transfer, outcomes) => {
-      if (transfer.direction === 'receive')
-        this.#continuations.note(transfer.id, this.peer.fingerprint, outcomes);
+      if (transfer.direction === 'receive') this.#continuations.note(transfer.id, this.#origin, outcomes);
     });
     void connection.ended.then((reason) => {
       if (this.#end.signal.aborted) this.#over.resolve(this.#stopped);
@@ -497,7 +500,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     request: Pick<TransferRequest, 'id' | 'continues'>,
   ): TargetPlace {
     const { id, continues } = request;
-    const renamed = id === undefined ? [] : this.#continuations.take(continues, id, this.peer.fingerprint);
+    const renamed = id === undefined ? [] : this.#continuations.take(continues, id, this.#origin);
     return receivedPlace(target, roots, options, renamed, this.#settings);
   }
 

@@ -19,7 +19,7 @@ export interface ServerTrustOptions {
 }
 
 /** How a server came to be accepted. */
-export type Standing = 'pinned' | 'another' | 'fingerprint' | 'unknown';
+export type Standing = 'pinned' | 'another' | 'fingerprint' | 'named' | 'unknown';
 
 export class ServerTrust {
   readonly #options: ServerTrustOptions;
@@ -74,6 +74,12 @@ export class ServerTrust {
       this.#standing = 'fingerprint';
       return;
     }
+    // Whoever meant one of several servers of the same users meant any of them.
+    const naming = await trust.namedBy(fingerprint);
+    if (naming !== undefined && (before === undefined || before.fingerprint === naming.fingerprint)) {
+      this.#standing = 'named';
+      return;
+    }
     if (before)
       throw errorOf(
         'KEY_CHANGED',
@@ -101,6 +107,7 @@ export class ServerTrust {
       const name = this.#known ? {} : { name: claimedName };
       this.#known = await trust.trust({ fingerprint, ...name, how, address });
     };
+    if (this.#standing === 'named') return;
     if (this.#standing === 'fingerprint') return await pin('fingerprint');
     if (acceptNew && this.#standing === 'unknown') {
       unseen.add(fingerprint);

@@ -27,3 +27,6 @@ export const MAX_LANES = 16;
 /** Bytes of file data in a frame. */
 export const MIN_CHUNK = 1024;
 export const MAX_CHUNK = 4 * 1024 * 1024;
+
+/** Other servers of the same users that one names. */
+export const MAX_SIBLINGS = 16;

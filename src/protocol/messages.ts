@@ -1,5 +1,6 @@
 /** Every control message, its fields and their bounds. What a peer sends is checked here once and trusted after. */
 import * as v from 'valibot';
+import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { errorOf } from '../errors.ts';
 import { errorFromPeer } from './flags.ts';
 import {
@@ -8,6 +9,7 @@ import {
   MAX_PAGE,
   MAX_PATHS,
   MAX_REMOVED,
+  MAX_SIBLINGS,
   MAX_SPEED_BYTES,
   MAX_SPEED_TIME,
   MIN_CHUNK,
@@ -117,6 +119,13 @@ const ENTRY = v.object({
   target: v.optional(path),
 });
 
+/** Another server of the same users, which the one that says so vouches for. */
+const SIBLING = v.object({
+  fingerprint: v.custom<Fingerprint>(isFingerprint),
+  name: text(256),
+  addresses: v.pipe(v.array(text(300)), v.maxLength(8)),
+});
+
 const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('ping'), request }),
   v.object({ n, type: v.literal('pong'), request }),
@@ -185,7 +194,12 @@ const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('receipt'), transfer, body: text(192 * 1024), signature: bytes(RSA_BYTES) }),
   v.object({ n, type: v.literal('received'), transfer }),
   v.object({ n, type: v.literal('login'), name: text(MAX_LOGIN), password: text(MAX_LOGIN) }),
-  v.object({ n, type: v.literal('welcome'), name: text(MAX_LOGIN) }),
+  v.object({
+    n,
+    type: v.literal('welcome'),
+    name: text(MAX_LOGIN),
+    siblings: v.optional(v.pipe(v.array(SIBLING), v.maxLength(MAX_SIBLINGS))),
+  }),
   v.object({ n, type: v.literal('denied'), flag, detail }),
   v.object({
     n,
@@ -206,6 +220,11 @@ export const SESSION_TYPES: readonly string[] = SESSION_MESSAGE.options.map(
 
 /** A message of a session that is open. */
 export type SessionMessage = v.InferOutput<typeof SESSION_MESSAGE>;
+/** Another server of the same users. */
+export type NamedSibling = Readonly<Omit<v.InferOutput<typeof SIBLING>, 'addresses'>> & {
+  /** `host:port`. */
+  readonly addresses: readonly string[];
+};
 export type ListedEntry = v.InferOutput<typeof ENTRY>;
 export type OfferedRoot = v.InferOutput<typeof roots>[number];
 /** What is in an offer, as its sender counts: at least so much where there is `more`. */

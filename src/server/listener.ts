@@ -16,6 +16,7 @@ import type { Change, Changed } from '../session/changes.ts';
 import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
+import type { LoginAnswer } from '../session/logins.ts';
 import type { Offer } from '../session/offer.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
@@ -36,6 +37,7 @@ import { Inbox, type InboxOptions } from './inbox.ts';
 import { type Entry, letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import { Places } from './places.ts';
 import { type Share, type ShareOptions, Shares } from './shares.ts';
+import { addressesOf } from './siblings.ts';
 import type { Users } from './users.ts';
 import { type Auth, Visit } from './visit.ts';
 
@@ -161,6 +163,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
   /** Those who have proven their key and are being let in. */
   readonly #meeting = new Set<ControlChannel>();
   #closing: Promise<void> | undefined;
+  /** Tells the other servers of its users that it is closed. */
+  #leave: () => Promise<void> = async () => {};
   #isTesting = false;
   #progress: NodeJS.Timeout | undefined;
 
@@ -188,6 +192,9 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     if (this.auth === 'password') {
       const quiet = host.users.onTrouble((error) => this.emit('users', error));
       void this.closed.then(quiet);
+      const { name, identity } = host;
+      const addresses = addressesOf(this.host, this.port);
+      this.#leave = host.users.siblings.join({ fingerprint: identity.fingerprint, name }, addresses);
     }
   }
 
@@ -373,7 +380,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     for (const channel of this.#meeting) turnAway(channel, errorOf('SHUTTING_DOWN'));
     const connections = [...this.#connections.values(), ...this.#waiting];
     await Promise.allSettled(connections.map((connection) => connection.close(errorOf('SHUTTING_DOWN'))));
-    await this.#entrance.freed();
+    await Promise.all([this.#entrance.freed(), this.#leave()]);
     this.#closed.resolve();
   }
 
@@ -552,8 +559,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     visit: Visit,
     said: { readonly name: string; readonly password: string },
     giveBack: () => void,
-  ): Promise<string> {
-    const { users, log } = this.#host;
+  ): Promise<LoginAnswer> {
+    const { users, log, identity } = this.#host;
     const { address, fingerprint } = connection.peer;
     if (visit.isKnown) throw errorOf('NOT_ALLOWED', 'somebody is logged in already; connect again');
     this.#places.requireFree();
@@ -563,6 +570,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       this.emit('refused', { address, error });
       throw error;
     });
+    const siblings = await users.siblings.others(identity.fingerprint);
     // It may have left, or the listener been closed, while the password was looked at.
     if (!this.#waiting.has(connection)) throw errorOf('CLOSED');
     const leave = this.#places.take();
@@ -577,7 +585,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     });
     void connection.ended.then(forget);
     this.#enter(connection, leave);
-    return user.name;
+    return { name: user.name, siblings };
   }
 
   /** A peer is in. */

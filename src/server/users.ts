@@ -9,6 +9,7 @@ import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import { typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
+import { Siblings } from './siblings.ts';
 
 /** Between two looks at those who are in, in milliseconds. */
 const LOOK_EVERY = 2000;
@@ -34,6 +35,8 @@ export interface UserSession {
 export type OnTrouble = (error: LocalstreamError | undefined) => void;
 
 export class Users implements AsyncDisposable {
+  /** The servers that share these users. */
+  readonly siblings: Siblings;
   readonly #file: string;
   readonly #settings: Settings['auth'];
   readonly #sessions = new Set<UserSession>();
@@ -47,6 +50,10 @@ export class Users implements AsyncDisposable {
   constructor(file: string, settings: Settings['auth']) {
     this.#file = file;
     this.#settings = settings;
+    // Without a database there is nobody to tell, and no reason to open the store.
+    this.siblings = new Siblings(async () =>
+      settings.url === null ? undefined : (await this.store()).servers,
+    );
   }
 
   /** The store itself. Throws STATE, BAD_SETTING. */

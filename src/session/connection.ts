@@ -30,7 +30,7 @@ import { type Change, type Changed, type ChangeHandler, Changes } from './change
 import { type IncomingOffer, IncomingOffers } from './incoming-offers.ts';
 import { LaneGrants } from './lane-grants.ts';
 import { Listings } from './listings.ts';
-import { LoginExchange, type LoginHandler } from './logins.ts';
+import { type LoginAnswer, LoginExchange, type LoginHandler } from './logins.ts';
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
 import { type SpeedDirection, type SpeedHandler, SpeedTests } from './speed-tests.ts';
 import type { TransferEnd } from './transfer.ts';
@@ -168,10 +168,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   }
 
   /** Logs in at the peer. Throws LOGIN_FAILED, LOGIN_LATER, NOT_SUPPORTED, or why the session ended. */
-  async login(name: string, password: string): Promise<string> {
-    const user = await this.#logins.ask(name, password);
-    this.peer = { ...this.peer, user };
-    return user;
+  async login(name: string, password: string): Promise<LoginAnswer> {
+    const answer = await this.#logins.ask(name, password);
+    this.peer = { ...this.peer, user: answer.name };
+    return answer;
   }
 
   /** Lists a folder of the peer, page by page. Throws what the peer answers: NOT_FOUND, NOT_ALLOWED, … */

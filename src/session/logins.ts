@@ -1,18 +1,26 @@
 /** A login over a session that is open: C asks with a name and a password, S answers with one word. One at a time. */
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import type { MessageOf, Outgoing } from '../protocol/messages.ts';
+import type { MessageOf, NamedSibling, Outgoing } from '../protocol/messages.ts';
 import { typed } from './transfers.ts';
 
-/** Decides over a name and a password; resolves with the user's name. */
-export type LoginHandler = (name: string, password: string) => Promise<string>;
+/** What somebody hears who has logged in. */
+export interface LoginAnswer {
+  /** The user's, as the server has it. */
+  readonly name: string;
+  /** Other servers of the same users, whose keys this one vouches for. */
+  readonly siblings: readonly NamedSibling[];
+}
+
+/** Decides over a name and a password. */
+export type LoginHandler = (name: string, password: string) => Promise<LoginAnswer>;
 
 type LoginMessage = MessageOf<'login'> | MessageOf<'welcome'> | MessageOf<'denied'>;
 
 export class LoginExchange {
   readonly #send: (message: Outgoing) => void;
   readonly #handler: LoginHandler | undefined;
-  #asked: PromiseWithResolvers<string> | undefined;
+  #asked: PromiseWithResolvers<LoginAnswer> | undefined;
   #isServing = false;
   #over: LocalstreamError | undefined;
 
@@ -22,11 +30,11 @@ export class LoginExchange {
     this.#handler = handler;
   }
 
-  /** Sends a name and a password; resolves with the user's name. Throws LOGIN_FAILED, LOGIN_LATER, what else is answered. */
-  async ask(name: string, password: string): Promise<string> {
+  /** Sends a name and a password. Throws LOGIN_FAILED, LOGIN_LATER, what else is answered. */
+  async ask(name: string, password: string): Promise<LoginAnswer> {
     if (this.#over) throw this.#over;
     if (this.#asked) throw errorOf('BUSY', 'a login is under way');
-    const asked = Promise.withResolvers<string>();
+    const asked = Promise.withResolvers<LoginAnswer>();
     this.#asked = asked;
     try {
       this.#send({ type: 'login', name, password });
@@ -43,8 +51,10 @@ export class LoginExchange {
       return;
     }
     if (!this.#asked) throw errorOf('BAD_MESSAGE', 'the peer answers a login that nobody asked for');
-    if (message.type === 'welcome') this.#asked.resolve(message.name);
-    else this.#asked.reject(errorFromPeer(message.flag, message.detail));
+    if (message.type === 'welcome') {
+      const { name, siblings = [] } = message;
+      this.#asked.resolve({ name, siblings });
+    } else this.#asked.reject(errorFromPeer(message.flag, message.detail));
   }
 
   /** The session is over. */
@@ -60,7 +70,9 @@ export class LoginExchange {
     try {
       if (!isFirst) throw errorOf('BUSY', 'a login is under way');
       if (!this.#handler) throw errorOf('NOT_SUPPORTED', 'nobody logs in here');
-      answer = { type: 'welcome', name: await this.#handler(name, password) };
+      const { name: user, siblings } = await this.#handler(name, password);
+      const named = siblings.map((sibling) => ({ ...sibling, addresses: [...sibling.addresses] }));
+      answer = { type: 'welcome', name: user, ...(named.length > 0 && { siblings: named }) };
     } catch (error) {
       answer = denial(typed(error));
     } finally {

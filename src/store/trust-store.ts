@@ -6,6 +6,7 @@ import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type JsonFileOptions, type Warn } from './json-file.ts';
 import { copyRights, PEER_RIGHTS, type PeerRights } from './peer-rights.ts';
+import { acceptedSiblings, disown, SIBLINGS, type Sibling } from './siblings.ts';
 import { timeStamp } from './time-stamp.ts';
 
 /** What made a peer trusted, in the order of what it is worth, least first. */
@@ -39,6 +40,7 @@ const PEER = v.object({
   how: v.picklist(TRUST_REASONS),
   lastSeen: v.nullable(timeStamp),
   /** Base64 of the DER SubjectPublicKeyInfo for which its key has vouched; absent until it was met. */
+  ...SIBLINGS,
   encryptionKey: v.optional(v.pipe(v.string(), v.maxLength(1400), v.base64())),
 });
 
@@ -134,6 +136,8 @@ export class TrustStore {
         how: better(known?.how, trust.how),
         lastSeen: known?.lastSeen ?? null,
         ...(known?.encryptionKey !== undefined && { encryptionKey: known.encryptionKey }),
+        ...(known?.siblings !== undefined && { siblings: known.siblings }),
+        ...(known?.disowned !== undefined && { disowned: known.disowned }),
       };
       const next = [...others, peer];
       return {
@@ -147,14 +151,17 @@ export class TrustStore {
   }
 
   /**
-   * Takes the trust back.
-   * @returns whether the key was trusted.
+   * Takes the trust back. A server that others have named is named by them no more; those that it has named itself go with
+   * it.
+   * @returns whether the key was trusted, or named.
    */
   async forget(fingerprint: Fingerprint): Promise<boolean> {
     let known = false;
     await this.#file.update(({ peers }) => {
-      const others = peers.filter((peer) => peer.fingerprint !== fingerprint);
-      known = others.length < peers.length;
+      const others = peers
+        .filter((peer) => peer.fingerprint !== fingerprint)
+        .map((peer) => disown(peer, fingerprint));
+      known = others.length < peers.length || others.some((peer) => !peers.includes(peer));
       return known ? { peers: others } : undefined;
     });
     this.#tell();
@@ -172,6 +179,30 @@ export class TrustStore {
       return { peers: [...others, { ...known, name: freeName(name, others) }] };
     });
     return found(peers, fingerprint);
+  }
+
+  /**
+   * Notes the servers that a trusted one names in its place, instead of those before. Only for what it has said itself over
+   * a session with its key.
+   * @returns those that may take its place; all, where its key is not trusted and nothing is kept.
+   */
+  async noteSiblings(fingerprint: Fingerprint, named: readonly Sibling[]): Promise<readonly Sibling[]> {
+    let accepted: readonly Sibling[] = named;
+    await this.#file.update(({ peers }) => {
+      const known = peers.find((peer) => peer.fingerprint === fingerprint);
+      if (known === undefined) return undefined;
+      const siblings = acceptedSiblings(known, named);
+      accepted = siblings;
+      if (JSON.stringify(siblings) === JSON.stringify(known.siblings ?? [])) return undefined;
+      return { peers: peers.map((peer) => (peer === known ? { ...known, siblings } : peer)) };
+    });
+    return accepted;
+  }
+
+  /** The trusted server that has named this one, if any. */
+  async namedBy(fingerprint: Fingerprint): Promise<TrustedPeer | undefined> {
+    const { peers } = await this.#file.read();
+    return peers.find(({ siblings }) => siblings?.some((sibling) => sibling.fingerprint === fingerprint));
   }
 
   /** Notes the encryption key (DER SubjectPublicKeyInfo) of a trusted peer. Does nothing for others. */

@@ -46,7 +46,7 @@ async function open(t: TestContext, flags: Record<string, unknown> = {}): Promis
   tableOf.set(t, table);
   const store = await openWith(t, { 'auth.table': table, ...flags });
   if (known === undefined) {
-    assert.equal((await store.migration()).length, 3);
+    assert.equal((await store.migration()).length, 4);
     await store.migrate();
   }
   return store;
@@ -74,7 +74,7 @@ describe('MariaDB', needs('mariadbd'), () => {
     const statements = await store.migration();
     assert.deepEqual(
       statements.map((statement) => /^CREATE TABLE `(\w+)`/.exec(statement)?.[1]),
-      ['fresh', 'fresh_rights', 'fresh_limits'],
+      ['fresh', 'fresh_rights', 'fresh_limits', 'fresh_servers'],
     );
     await assert.rejects(store.find(bob), (error: LocalstreamError) => {
       assert.equal(error.code, 'NO_USERS');

@@ -1,7 +1,7 @@
 /** peers, forget, rename, export, import: whom this machine trusts. */
 import { isFingerprint, parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf } from '../../errors.ts';
-import type { Fingerprint, Localstream, TrustedPeer } from '../../index.ts';
+import type { Fingerprint, Localstream, Sibling, TrustedPeer } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, optional, required, several } from '../command.ts';
@@ -39,6 +39,13 @@ export async function findReaders(
   return found.map(({ fingerprint }) => fingerprint);
 }
 
+/** A server that is not trusted itself, but was named by one that is; by its fingerprint alone, since names are claims. */
+async function findNamed({ trust }: Localstream, who: string): Promise<Sibling | undefined> {
+  if (!isFingerprint(who) || (await trust.get(who)) !== undefined) return undefined;
+  const naming = await trust.namedBy(who);
+  return naming?.siblings?.find(({ fingerprint }) => fingerprint === who);
+}
+
 export const peers = defineCommand({
   name: 'peers',
   aliases: [],
@@ -49,6 +56,7 @@ export const peers = defineCommand({
   notes: [
     'Unverified are those that --accept-new has pinned unseen. Rights are shown where they are fewer than the modes of the shares allow.',
     'Connected are those on the listeners of the shell, or of the server of this home.',
+    'Below a server stand those that it has named at a login: they may take its place when it is gone, and are not trusted otherwise.',
   ],
   arguments: {},
   options: {},
@@ -72,7 +80,7 @@ export const peers = defineCommand({
           peer: peerDetail(peer),
           code: null,
         });
-      for (const { name, fingerprint, how, rights, since, lastSeen, addresses } of list)
+      for (const { name, fingerprint, how, rights, since, lastSeen, addresses, siblings = [] } of list)
         output.event({
           event: 'trust',
           name,
@@ -83,6 +91,7 @@ export const peers = defineCommand({
           addresses: [...addresses],
           rights: rights === 'all' ? rights : rights.map((row) => ({ ...row })),
           connected: isHere(fingerprint),
+          siblings: siblings.map((sibling) => ({ ...sibling, addresses: [...sibling.addresses] })),
         });
       return;
     }
@@ -91,12 +100,21 @@ export const peers = defineCommand({
       return;
     }
     const lines = await alignColumns([
-      ...list.map(({ name, how, lastSeen, rights, fingerprint }) => [
-        shownName(name),
-        REASONS[how],
-        isHere(fingerprint) ? 'connected' : lastSeen === null ? 'never seen' : formatTime(lastSeen),
-        fingerprint,
-        rights === 'all' ? '' : rightsText(rights),
+      ...list.flatMap(({ name, how, lastSeen, rights, fingerprint, siblings = [] }) => [
+        [
+          shownName(name),
+          REASONS[how],
+          isHere(fingerprint) ? 'connected' : lastSeen === null ? 'never seen' : formatTime(lastSeen),
+          fingerprint,
+          rights === 'all' ? '' : rightsText(rights),
+        ],
+        ...siblings.map((sibling) => [
+          `  ${shownName(sibling.name)}`,
+          `named by ${shownName(name)}`,
+          '',
+          sibling.fingerprint,
+          escapeText(sibling.addresses.join(' ')),
+        ]),
       ]),
       ...strangers.map(({ peer }) => [peerName(peer), 'not trusted', 'connected', peer.fingerprint]),
     ]);
@@ -112,13 +130,14 @@ export const forget = defineCommand({
   summary: 'trust a peer no more',
   notes: [
     'It is a stranger from then on. A session with it ends at once, with what is running, also where another process of this home has it.',
+    'A server that another one has named is forgotten by its fingerprint, and does not come back by that word.',
   ],
   arguments: { peer: required(WHO, text, 'peer') },
   options: {},
   examples: [{ line: 'forget alice', does: 'takes the trust back' }],
   run: async ({ workspace, output }, { arguments: { peer: who } }) => {
     const localstream = await workspace.localstream();
-    const { name, fingerprint } = await findPeer(localstream, who);
+    const { name, fingerprint } = (await findNamed(localstream, who)) ?? (await findPeer(localstream, who));
     await localstream.trust.forget(fingerprint);
     output.result({ event: 'forgotten', name, fingerprint }, `forgotten: ${shownName(name)}, ${fingerprint}`);
   },
