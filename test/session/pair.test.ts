@@ -13,8 +13,7 @@ import { proveStranger } from '../../src/server/let-in.ts';
 import { identities, type KeyName } from '../crypto/fixed.ts';
 import { dialControl, type Loose, type RawControl } from '../server/wire-dialler.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
-import { machine, TEST_FLAGS } from './machines.ts';
+import { machine, sceneFolder, TEST_FLAGS } from './machines.ts';
 
 interface Side {
   readonly base: string;
@@ -29,7 +28,7 @@ async function waiting(
   purpose: PairingPurpose,
   more: { readonly count?: number; readonly lifetime?: number } = {},
 ): Promise<Side> {
-  const base = quickFolder(t);
+  const base = sceneFolder(t);
   const bob = await machine(t, base, 'bob');
   const alice = await machine(t, base, 'alice');
   const listener = await bob.listen({
@@ -332,7 +331,7 @@ suite('somebody without the words', () => {
   });
 
   test('cannot pose as the one who showed the code', async (t) => {
-    const base = quickFolder(t);
+    const base = sceneFolder(t);
     const alice = await machine(t, base, 'alice', TEST_FLAGS);
     const rogue = await Entrance.open(
       {

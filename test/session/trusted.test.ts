@@ -13,8 +13,7 @@ import {
 } from '../../src/index.ts';
 import { run } from '../cli/cli-process.ts';
 import { until } from '../server/wire-machines.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
-import { machine, noise } from './machines.ts';
+import { machine, noise, sceneFolder } from './machines.ts';
 
 interface Place {
   readonly base: string;
@@ -29,7 +28,7 @@ const folderOf = (base: string, mode: ShareMode) => join(base, mode);
 
 /** Bob trusts alice with these rights, and shares three folders, called as their modes. */
 async function place(t: TestContext, rights: PeerRights): Promise<Place> {
-  const base = quickFolder(t);
+  const base = sceneFolder(t);
   const local = join(base, 'local');
   const modes = ['ro', 'rw', 'wo'] as const;
   for (const folder of [local, ...modes.map((mode) => folderOf(base, mode))]) mkdirSync(folder);

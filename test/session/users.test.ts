@@ -21,8 +21,7 @@ import { identities } from '../crypto/fixed.ts';
 import { needs } from '../needs.ts';
 import { dialSession } from '../server/wire-dialler.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
-import { machine, noise, TEST_FLAGS } from './machines.ts';
+import { machine, noise, sceneFolder, TEST_FLAGS } from './machines.ts';
 
 const PASSWORD = 'correct horse 🔋';
 const ann = checkUserName('ann');
@@ -59,7 +58,7 @@ async function place(
   listen: Partial<ListenOptions> = {},
   flags: Readonly<Record<string, unknown>> = {},
 ): Promise<Place> {
-  const base = quickFolder(t);
+  const base = sceneFolder(t);
   const [share, local] = [join(base, 'share'), join(base, 'local')];
   for (const folder of [share, local]) mkdirSync(folder);
   const bob = await machine(t, base, 'bob', flags);
@@ -330,7 +329,7 @@ describe('rights over real sessions', () => {
     test(`${mode}: every verb by every role`, async (t) => {
       const all = await place(t, {
         auth: 'password',
-        shares: [{ name: 'share', folder: join(quickFolder(t)), mode }],
+        shares: [{ name: 'share', folder: join(sceneFolder(t)), mode }],
         maxConnections: 20,
       });
       const [share] = all.listener.shares;
