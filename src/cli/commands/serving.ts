@@ -7,6 +7,7 @@ import { AUTHS } from '../../server/visit.ts';
 import { announceListener, listeningEvent, listeningText } from '../announce.ts';
 import { flag, list, option } from '../command.ts';
 import type { Context, ServerHost } from '../context.ts';
+import { giveBackMemory } from '../idle-memory.ts';
 import { localPath } from '../operands.ts';
 import { peerText } from '../peer-text.ts';
 import { parseShare } from '../share-argument.ts';
@@ -87,6 +88,7 @@ export async function openListener(
     },
   };
   const listener = await localstream.listen(options);
+  giveBackMemory(() => listener.peers.length > 0);
   announceListener(context.background, listener, context.asker);
   context.output.result(
     listeningEvent(listener, localstream.fingerprint),
