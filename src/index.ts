@@ -53,7 +53,7 @@ export type { Share, ShareOptions } from './server/shares.ts';
 export type { Auth } from './server/visit.ts';
 export type { Change, Changed } from './session/changes.ts';
 export type { Decide, TrustAnswer, TrustQuestion } from './session/introduce.ts';
-export type { Offer } from './session/offer.ts';
+export type { Offer, ReadOptions, ReceivedText } from './session/offer.ts';
 export type {
   GetOptions,
   PutOptions,
@@ -79,3 +79,4 @@ export type { PeerRight, PeerRights } from './store/peer-rights.ts';
 export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
 export type { Sibling } from './store/siblings.ts';
 export type { TrustedPeer, TrustReason, TrustStore } from './store/trust-store.ts';
+export type { Source, TextSource } from './transfer/source.ts';

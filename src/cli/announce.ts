@@ -16,6 +16,7 @@ import {
   shownName,
 } from './peer-text.ts';
 import { receiptEvent, receiptLine } from './receipt-text.ts';
+import { shownText, textEvent } from './received-text.ts';
 import { plural } from './units.ts';
 
 /** Transfers that a command here has asked for, and whose end it tells itself. */
@@ -39,8 +40,13 @@ export function announceListener(output: Output, listener: Listener, asker: Aske
   const { port } = listener;
   const { inbox } = asker;
   if (inbox !== undefined) listener.on('offer', (offer) => inbox(offer, port));
+  listener.on('text', (offer, { text }) => {
+    if (asker.text !== undefined) asker.text(offer, text);
+    else output.note(`${peerText(offer.from)} says:\n${shownText(text)}`, textEvent(offer, text));
+  });
   listener.on('accepted', (offer) => {
-    const text = `${peerText(offer.from)} offers ${offerText(offer)}: accepted, into ${escapeText(offer.folder)}`;
+    const into = offer.text ? '' : `, into ${escapeText(offer.folder)}`;
+    const text = `${peerText(offer.from)} offers ${offerText(offer)}: accepted${into}`;
     output.note(text, offerEvent(offer, { listener: port, accepted: true }));
   });
   listener.on('peer', (peer) => {

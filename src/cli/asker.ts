@@ -11,6 +11,8 @@ export interface Asker {
   readonly offer?: (offer: Offer, signal: AbortSignal) => Promise<boolean>;
   /** A peer offers something to a listener, which waits for nobody. Answers it by itself, or lets a command do so. */
   readonly inbox?: (offer: Offer, listener: number) => void;
+  /** A text that a rule has accepted is a result of the command; without this it is told beside them. */
+  readonly text?: (offer: Offer, text: string) => void;
   /** A pairing code that somebody was told, in whatever form it is typed. */
   readonly code?: (signal: AbortSignal) => Promise<string>;
   /** The shell is left while jobs run. */

@@ -46,8 +46,8 @@ export interface Argument<Value = unknown, Required extends boolean = boolean> {
   readonly completes: Completion;
 }
 
-/** The last positional argument, given once or more often. */
-export interface RestArgument<Value = unknown> extends Omit<Argument<Value, true>, 'kind'> {
+/** The last positional argument, given more than once or, where it is not required, not at all. */
+export interface RestArgument<Value = unknown> extends Omit<Argument<Value>, 'kind'> {
   readonly kind: 'rest';
 }
 
@@ -168,6 +168,15 @@ export function several<Value>(
   completes: Completion = 'none',
 ): RestArgument<Value> {
   return { kind: 'rest', summary, required: true, parse, completes };
+}
+
+/** Arguments of which there may be none. Only as the last. */
+export function anyNumber<Value>(
+  summary: string,
+  parse: Parse<Value>,
+  completes: Completion = 'none',
+): RestArgument<Value> {
+  return { kind: 'rest', summary, required: false, parse, completes };
 }
 
 /** `--name`, and with a letter `-n` too. */

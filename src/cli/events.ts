@@ -134,10 +134,20 @@ export interface OfferEvent {
   roots: { name: string; type: 'file' | 'folder' | 'link'; size: number | null }[];
   /** What is in it, as the sender counts, at least where there is `more`; null where it does not say. */
   total: { files: number; bytes: number; more: boolean } | null;
+  /** Whether it is a text, to be shown and not kept. */
+  text: boolean;
   /** The inbox, where it goes unless the answer says otherwise. */
   folder: string;
   /** Whether the rule for trusted peers has accepted it: then there is nothing to answer. */
   accepted: boolean;
+}
+
+/** A text that a peer has sent to be shown. */
+export interface TextEvent {
+  event: 'text';
+  transferId: string;
+  from: PeerDetail;
+  text: string;
 }
 
 /** How far a transfer is; at most four a second for each. */
@@ -644,6 +654,7 @@ export type OutputEvent =
   | RetryEvent
   | VerifiedEvent
   | OfferEvent
+  | TextEvent
   | ProgressEvent
   | JobEvent
   | SettingEvent

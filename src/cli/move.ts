@@ -4,7 +4,15 @@ import type { ExistingPolicy, Receipt } from '../index.ts';
 import { flag, list, option } from './command.ts';
 import type { Context } from './context.ts';
 import { printReceipt } from './receipt-text.ts';
-import { CHUNK_SUMMARY, parseChunk, parseDuration, parseLanes, parseRate, text } from './values.ts';
+import {
+  CHUNK_SUMMARY,
+  parseChunk,
+  parseDuration,
+  parseLanes,
+  parseRate,
+  parseText,
+  text,
+} from './values.ts';
 
 /** What becomes of a target that exists and differs. */
 const EXISTING_OPTIONS = {
@@ -27,6 +35,16 @@ const FILTER_OPTIONS = {
   exclude: list('GLOB', 'leave out what matches, as in .gitignore; may be given again', text),
   include: list('GLOB', 'take it after all; may be given again', text),
 } as const;
+
+/** For what can be a text. */
+export const TEXT_OPTIONS = {
+  text: option('TEXT', 'send this text in place of files', parseText),
+} as const;
+
+/** Told wherever something is offered. */
+export const TEXT_NOTE =
+  'A --text is a file text.txt that holds just this and is shown in place of being kept: receive and receive_file print it, the ' +
+  'shell shows it, accept N PATH keeps it. On a terminal everything in it that a terminal would act on is spelled out.';
 
 /** For what is sent from here. */
 export const SOURCE_OPTIONS = {

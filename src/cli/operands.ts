@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { isAbsolute, matchesGlob } from 'node:path';
 import { errorOf } from '../errors.ts';
-import type { Session } from '../index.ts';
+import type { Session, Source } from '../index.ts';
 import { fsPath } from '../transfer/name.ts';
 import type { Context } from './context.ts';
 import { shownName } from './peer-text.ts';
@@ -15,6 +15,20 @@ export function splitOperands(words: readonly string[]): {
 } {
   if (words.length < 2) return { sources: words, target: undefined };
   return { sources: words.slice(0, -1), target: words.at(-1) };
+}
+
+/** What is to be sent: paths with their patterns replaced, or the one text. Throws USAGE for both and for neither. */
+export async function sourcesOf(
+  context: Pick<Context, 'server'>,
+  paths: readonly string[],
+  text: string | undefined,
+): Promise<Source[]> {
+  if (text !== undefined && paths.length > 0)
+    throw errorOf('USAGE', 'both paths and a text are given', { hint: 'send one after the other' });
+  if (text !== undefined) return [{ text }];
+  if (paths.length === 0)
+    throw errorOf('USAGE', 'nothing is named that could be sent', { hint: 'write a path, or --text TEXT' });
+  return await expandLocal(context, paths);
 }
 
 const PATTERN = /[*?[{]/;
@@ -30,10 +44,7 @@ export function localPath({ server }: Pick<Context, 'server'>, path: string): st
 }
 
 /** Local sources with their patterns replaced by what matches: in the shell there is no other shell that would do it. */
-export async function expandLocal(
-  context: Pick<Context, 'server'>,
-  paths: readonly string[],
-): Promise<string[]> {
+async function expandLocal(context: Pick<Context, 'server'>, paths: readonly string[]): Promise<string[]> {
   const cwd = context.server?.cwd;
   const found: string[] = [];
   for (const path of paths) {

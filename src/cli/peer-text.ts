@@ -119,7 +119,7 @@ export function offerEvent(
   offer: Offer,
   more: { readonly number?: number; readonly listener?: number; readonly accepted?: boolean } = {},
 ): OfferEvent {
-  const { id, from, roots, total, folder } = offer;
+  const { id, from, roots, total, folder, text } = offer;
   return {
     event: 'offer',
     id,
@@ -128,6 +128,7 @@ export function offerEvent(
     from: peerDetail(from),
     roots: roots.map(({ name, type, size }) => ({ name, type, size })),
     total: total === undefined ? null : { ...total },
+    text,
     folder,
     accepted: more.accepted ?? false,
   };
@@ -151,6 +152,7 @@ const SHOWN_ROOTS = 5;
 
 /** What is offered: `a.pdf (1.20 MB), photos/ and 3 more: 120 files, 3.20 GB`. */
 export function offerText(offer: Offer): string {
+  if (offer.text) return `a text (${formatBytes(offer.roots[0]?.size ?? 0)})`;
   const shown = offer.roots.slice(0, SHOWN_ROOTS).map(({ name, type, size }) => {
     const label = `${shownName(name)}${type === 'folder' ? '/' : ''}`;
     return size === null ? label : `${label} (${formatBytes(size)})`;

@@ -180,7 +180,7 @@ function subcommandOf(
     .helpOption('-h, --help', 'print this');
   for (const [name, { kind, required, summary }] of Object.entries(command.arguments)) {
     const dots = kind === 'rest' ? '...' : '';
-    sub.argument(required ? `<${name}${dots}>` : `[${name}]`, summary);
+    sub.argument(required ? `<${name}${dots}>` : `[${name}${dots}]`, summary);
   }
   for (const [name, option] of Object.entries(command.options)) {
     const long = `--${kebabCase(name)}`;

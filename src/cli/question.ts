@@ -13,6 +13,7 @@ import {
   questionLines,
   shownName,
 } from './peer-text.ts';
+import { textEvent, textFor } from './received-text.ts';
 import { plural } from './units.ts';
 
 /** Gives the terminal away for as long as `use` runs, so that two readers do not fight for the keys. */
@@ -35,7 +36,7 @@ export interface AskerOptions {
 }
 
 /** An asker that puts its questions on the terminal, one after the other. */
-export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Required<Asker> {
+export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Required<Omit<Asker, 'text'>> {
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <Result>(signal: AbortSignal, ask: () => Promise<Result>): Promise<Result> => {
     const turn = last.then(() => {
@@ -90,7 +91,10 @@ async function answerOffer(offer: Offer, isTaken: boolean, output: Output): Prom
     isBegun = true;
   };
   try {
-    await offer.accept(undefined, { onTransfer });
+    if (offer.text) {
+      const { text } = await offer.read({ onTransfer });
+      output.result(textEvent(offer, text), () => textFor(output, text));
+    } else await offer.accept(undefined, { onTransfer });
   } catch (error) {
     if (isBegun) return;
     await offer.reject();

@@ -1,5 +1,6 @@
 /** How single values are read from the command line. Each throws USAGE and says what would be right. */
 import { errorOf } from '../errors.ts';
+import { MAX_TEXT } from '../protocol/limits.ts';
 import { escapeText } from '../protocol/text.ts';
 
 /** Takes the text as it is. */
@@ -14,6 +15,15 @@ export function path(typed: string): string {
     throw errorOf('USAGE', 'a path holds a null character', { hint: 'no system has such a path' });
   }
   return typed;
+}
+
+/** A text to be sent. */
+export function parseText(typed: string): string {
+  const { length } = Buffer.from(typed);
+  if (typed.isWellFormed() && length > 0 && length <= MAX_TEXT) return typed;
+  throw errorOf('USAGE', typed.isWellFormed() ? `the text has ${length} bytes` : 'the text is not UTF-8', {
+    hint: `send it as a file; a text has from 1 to ${MAX_TEXT} bytes`,
+  });
 }
 
 /** One word of a few. */

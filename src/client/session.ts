@@ -8,7 +8,16 @@ import { escapeText } from '../protocol/text.ts';
 import type { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
-import { insideOf, isSameOffer, type Offer, receivedPlace } from '../session/offer.ts';
+import {
+  IN_MEMORY,
+  insideOf,
+  isSameOffer,
+  isText,
+  type Offer,
+  receivedPlace,
+  receivedText,
+  type Target,
+} from '../session/offer.ts';
 import type {
   GetOptions,
   PutOptions,
@@ -23,6 +32,7 @@ import { cancelled, newTransferId, type TransferRequest, typed } from '../sessio
 import type { Settings } from '../settings.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
 import { filterRules } from '../transfer/path-filter.ts';
+import type { Source } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
 import { ReceivedSeals } from './received-seals.ts';
@@ -207,8 +217,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     });
   }
 
-  /** Sends files and folders into a share, by the same rules. */
-  async put(local: readonly string[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
+  /** Sends files and folders into a share, by the same rules. A text becomes a file that holds it. */
+  async put(local: readonly Source[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
     const seal = options.sealFor && (await sealFor(this.#host, options.sealFor));
     const { namedRoots } = await import('../transfer/source.ts');
     const named = namedRoots(local);
@@ -230,7 +240,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    *
    * @throws NOT_FOUND, NOT_ALLOWED where nobody can be asked, REJECTED, TIMEOUT, CANCELLED, LOST, …
    */
-  async send(local: readonly string[], options: PutOptions = {}): Promise<Receipt> {
+  async send(local: readonly Source[], options: PutOptions = {}): Promise<Receipt> {
     const { follow, group } = options;
     const rules = filterRules(options);
     const { offeredRoots } = await import('../transfer/offered.ts');
@@ -456,13 +466,19 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         this.#offers.delete(id);
         incoming.refuse('REJECTED');
       },
+      text: isText(incoming),
+      read: async (options = {}) => {
+        if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
+        this.#offers.delete(id);
+        return receivedText(await this.#acceptLasting(incoming, IN_MEMORY, options));
+      },
     };
     this.#offers.set(id, offer);
     signal.addEventListener('abort', () => this.#offers.delete(id), { once: true });
     this.emit('offer', offer);
   }
 
-  async #acceptLasting(first: IncomingOffer, target: string, options: ReceiveOptions): Promise<Receipt> {
+  async #acceptLasting(first: IncomingOffer, target: Target, options: ReceiveOptions): Promise<Receipt> {
     let current = first;
     const { onTransfer, ...rest } = options;
     return await this.#lasting(rest, async (_connection, request) => {
@@ -494,7 +510,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   }
 
   #place(
-    target: string,
+    target: Target,
     roots: readonly OfferedRoot[],
     options: ReceiveOptions,
     request: Pick<TransferRequest, 'id' | 'continues'>,

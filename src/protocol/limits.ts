@@ -20,6 +20,8 @@ export const PREFACE_BYTES = 8;
 export const CONTROL_PREFACE = 'LS1 CTRL';
 export const LANE_PREFACE = 'LS1 LANE';
 
+/** Bytes of a text that is offered to be shown. */
+export const MAX_TEXT = 65_536;
 /** Paths in one request, names in one offer, entries in one page of a listing. */
 export const MAX_PATHS = 256;
 export const MAX_PAGE = 256;

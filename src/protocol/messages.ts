@@ -184,6 +184,7 @@ const SESSION_MESSAGE = v.variant('type', [
     wanted: v.optional(wanted),
     chunk,
     total: v.optional(total),
+    text: v.optional(v.boolean()),
     continues: v.optional(transfer),
   }),
   v.object({ n, type: v.literal('accept'), transfer, lanes: v.optional(lanes) }),

@@ -4,7 +4,17 @@ import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import type { Continuations } from '../session/continuations.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
-import { insideOf, isSameOffer, type Offer, receivedPlace } from '../session/offer.ts';
+import {
+  IN_MEMORY,
+  insideOf,
+  isSameOffer,
+  isText,
+  type Offer,
+  type ReceivedText,
+  receivedPlace,
+  receivedText,
+  type Target,
+} from '../session/offer.ts';
 import type { ReceiveOptions } from '../session/options.ts';
 import type { PeerInfo, Receipt } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
@@ -31,6 +41,9 @@ export interface InboxHost {
   readonly ask: (offer: Offer) => void;
   /** An offer is accepted by the rule. */
   readonly accepted: (offer: Offer) => void;
+  /** Whether somebody shows the texts that the rule accepts, and does. */
+  readonly showsTexts: () => boolean;
+  readonly showText: (offer: Offer, received: ReceivedText) => void;
   /** What the rule accepts can't be put where it belongs. */
   readonly failed: (error: LocalstreamError, peer: PeerInfo) => void;
 }
@@ -129,10 +142,12 @@ export class Inbox {
   }
 
   async #acceptByRule(incoming: IncomingOffer, from: PeerInfo): Promise<void> {
-    const { accepted, failed } = this.#host;
+    const { accepted, failed, showsTexts, showText } = this.#host;
     const offer = this.#offer(incoming, from, incoming.signal, () => accepted(offer));
     try {
-      await offer.accept(undefined, { unattended: true });
+      // Where nobody shows it, a text is kept like any file.
+      if (offer.text && showsTexts()) showText(offer, await offer.read());
+      else await offer.accept(undefined, { unattended: true });
     } catch (error) {
       // A transfer that fails tells both sides by itself; where there is none yet it is told here.
       incoming.refuse('UNWRITABLE', "the inbox can't be used there");
@@ -178,6 +193,9 @@ export class Inbox {
     const { id, roots, total } = incoming;
     const { folder, settings } = this.#host;
     let isOver = false;
+    const requireOpen = () => {
+      if (isOver || signal.aborted) throw errorOf('CLOSED', 'the offer was withdrawn or answered before');
+    };
     return {
       id,
       from,
@@ -186,7 +204,7 @@ export class Inbox {
       folder,
       signal,
       accept: async (target, options = {}) => {
-        if (isOver || signal.aborted) throw errorOf('CLOSED', 'the offer was withdrawn or answered before');
+        requireOpen();
         const into = target ?? insideOf(folder);
         const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
         // What is wrong with the target shows while the offer still stands.
@@ -200,6 +218,14 @@ export class Inbox {
         answered(false);
         incoming.refuse('REJECTED');
       },
+      text: isText(incoming),
+      read: async (options = {}) => {
+        requireOpen();
+        if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
+        isOver = true;
+        answered(true);
+        return receivedText(await this.#receive(incoming, from.fingerprint, IN_MEMORY, options));
+      },
     };
   }
 
@@ -207,7 +233,7 @@ export class Inbox {
   async #receive(
     first: IncomingOffer,
     fingerprint: Fingerprint,
-    target: string,
+    target: Target,
     options: ReceiveOptions,
   ): Promise<Receipt> {
     const { settings, continuations } = this.#host;
@@ -244,7 +270,7 @@ export class Inbox {
     id: string,
     fingerprint: Fingerprint,
     roots: readonly OfferedRoot[],
-    target: string,
+    target: Target,
     options: ReceiveOptions,
   ): void {
     const { signal, discard, onProgress, ...how } = options;

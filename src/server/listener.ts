@@ -17,7 +17,7 @@ import { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
 import type { LoginAnswer } from '../session/logins.ts';
-import type { Offer } from '../session/offer.ts';
+import type { Offer, ReceivedText } from '../session/offer.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
 import type { SpeedPermit } from '../session/speed-tests.ts';
@@ -30,6 +30,7 @@ import { Folder } from '../transfer/folder.ts';
 import { offeredRoots } from '../transfer/offered.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
+import type { Source } from '../transfer/source.ts';
 import { Approvals } from './approvals.ts';
 import { type Claim, type CodeOptions, Codes, type OpenCode } from './codes.ts';
 import { Entrance } from './entrance.ts';
@@ -134,6 +135,8 @@ interface ListenerEvents {
   offer: [Offer];
   /** An offer is accepted by the rule of the inbox. */
   accepted: [Offer];
+  /** A text that the rule has accepted. Where nobody listens to this, texts go into the inbox like files. */
+  text: [Offer, ReceivedText];
   /** Why users can't log in for now; nothing once they can again. */
   users: [LocalstreamError | undefined];
 }
@@ -275,7 +278,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
    * @param peerId {@link PeerInfo.id}
    * @throws NOT_CONNECTED, NOT_FOUND, REJECTED, CANCELLED, LOST, …
    */
-  async send(peerId: string, paths: readonly string[], options: SendOptions = {}): Promise<Receipt> {
+  async send(peerId: string, paths: readonly Source[], options: SendOptions = {}): Promise<Receipt> {
     const connection = this.#connections.get(peerId);
     if (!connection) throw errorOf('NOT_CONNECTED', 'that peer is not connected');
     const { settings } = this.#host;
@@ -323,7 +326,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
    */
   async sendToAll(
     peerIds: readonly string[],
-    paths: readonly string[],
+    paths: readonly Source[],
     options: Omit<SendOptions, 'group'> = {},
   ): Promise<PromiseSettledResult<Receipt>[]> {
     const group = this.#host.pool.newGroup();
@@ -456,6 +459,8 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
       hasPerson: () => this.listenerCount('offer') > 0,
       ask: (offer) => this.emit('offer', offer),
       accepted: (offer) => this.emit('accepted', offer),
+      showsTexts: () => this.listenerCount('text') > 0,
+      showText: (offer, received) => this.emit('text', offer, received),
       failed: (error, { address, fingerprint: peer }) =>
         log.write({ error, address, peer, doing: `an offer on port ${this.port}` }),
     });

@@ -19,10 +19,10 @@ import {
   type ListedEntry,
   type MessageOf,
   type OfferedRoot,
-  type OfferedTotal,
   type Outgoing,
   type SessionMessage,
 } from '../protocol/messages.ts';
+import type { Offered } from '../transfer/offered.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
@@ -240,12 +240,20 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Offers something to the peer and sends it once it is accepted. */
   async offer(
     specs: readonly SourceSpec[],
-    { roots, total }: { readonly roots: readonly OfferedRoot[]; readonly total: OfferedTotal | undefined },
+    { roots, total, text }: Omit<Offered, 'specs'>,
     request: TransferRequest,
   ): Promise<Receipt> {
     const { id = newTransferId(), lanes, limit, continues, signal } = request;
     const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
-    const ask = { type: 'offer' as const, transfer: id, roots: [...roots], total, chunk, continues };
+    const ask = {
+      type: 'offer' as const,
+      transfer: id,
+      roots: [...roots],
+      chunk,
+      total,
+      ...(text && { text }),
+      continues,
+    };
     const begin = () => this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
     if (this.#options.openLane) {
       const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };

@@ -11,6 +11,8 @@ export interface IncomingOffer {
   readonly id: string;
   readonly roots: readonly OfferedRoot[];
   readonly total: OfferedTotal | undefined;
+  /** It claims to be a text. */
+  readonly text: boolean;
   /** The transfer that broke off and goes on by this one. */
   readonly continues: string | undefined;
   /** Aborted when the peer withdraws it or the session ends. */
@@ -46,7 +48,7 @@ export class IncomingOffers {
   /** An offer has come. Throws BAD_MESSAGE for one that came before. */
   take(message: MessageOf<'offer'>): void {
     const { take, send } = this.#options;
-    const { transfer: id, roots, total, continues } = message;
+    const { transfer: id, roots, total, text = false, continues } = message;
     if (!take || this.#open.size >= MAX_TRANSFERS) {
       send({ type: 'refuse', transfer: id, flag: flagNumber(take ? 'BUSY' : 'NOT_SUPPORTED') });
       return;
@@ -58,6 +60,7 @@ export class IncomingOffers {
       id,
       roots,
       total,
+      text,
       continues,
       signal: withdrawn.signal,
       accept: (place, existing, request) => this.#accept(message, place, existing, request),

@@ -1,9 +1,12 @@
 /** Something that a peer wants to send, and what it becomes once it is accepted. The same at both ends of a session. */
+import { isUtf8 } from 'node:buffer';
 import { homedir } from 'node:os';
+import { errorOf } from '../errors.ts';
+import { MAX_TEXT } from '../protocol/limits.ts';
 import type { OfferedRoot, OfferedTotal } from '../protocol/messages.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import { localPlace } from '../transfer/target-place.ts';
+import { localPlace, memoryPlace, type PlaceOptions } from '../transfer/target-place.ts';
 import type { ReceiveOptions } from './options.ts';
 import type { PeerInfo, Receipt } from './report.ts';
 
@@ -27,6 +30,47 @@ export interface Offer {
    */
   accept(target?: string, options?: ReceiveOptions): Promise<Receipt>;
   reject(): Promise<void>;
+  /** Whether it is a short text that its sender wants to be shown: {@link read} gives it, {@link accept} stores it as a file. */
+  readonly text: boolean;
+  /**
+   * Accepts a text and gives it; nothing is stored. It is as it was sent: escape it before it is shown.
+   *
+   * @throws NOT_SUPPORTED where it is none, BAD_MESSAGE where it is not UTF-8, CLOSED, and what ends transfers.
+   */
+  read(options?: ReadOptions): Promise<ReceivedText>;
+}
+
+/** How a text is read. */
+export type ReadOptions = Pick<
+  ReceiveOptions,
+  'signal' | 'onProgress' | 'onTransfer' | 'onRetry' | 'retryFor'
+>;
+
+/** A text, and the receipt for it. */
+export interface ReceivedText {
+  readonly text: string;
+  readonly receipt: Receipt;
+}
+
+/** In place of a target: nothing is stored. */
+export const IN_MEMORY = Symbol('in memory');
+/** Where an offer goes. */
+export type Target = string | typeof IN_MEMORY;
+
+/** Whether an offer is a text as it claims: one file, and not too long to be shown. */
+export function isText(offer: { readonly roots: readonly OfferedRoot[]; readonly text: boolean }): boolean {
+  const [root] = offer.roots;
+  return (
+    offer.text && offer.roots.length === 1 && root?.type === 'file' && (root.size ?? MAX_TEXT + 1) <= MAX_TEXT
+  );
+}
+
+/** The text of a receipt. Throws what was wrong with its only file, BAD_MESSAGE. */
+export function receivedText(receipt: Receipt): ReceivedText {
+  const { text: bytes, outcomes, code } = receipt;
+  if (code !== 'OK') throw errorOf(code, outcomes[0]?.reason);
+  if (!bytes || !isUtf8(bytes)) throw errorOf('BAD_MESSAGE', 'the text is not UTF-8');
+  return { text: Buffer.from(bytes).toString('utf8'), receipt };
 }
 
 /** What of the settings decides where an offer goes. */
@@ -36,13 +80,13 @@ export interface PlaceSettings {
 
 /** Where roots go, and how they are written there. Throws NOT_FOUND, NOT_A_FOLDER, IS_A_FOLDER. */
 export function receivedPlace(
-  target: string,
+  target: Target,
   roots: readonly OfferedRoot[],
   options: ReceiveOptions,
   renamed: TargetPlace['renamed'],
   { freeSpaceReserve }: PlaceSettings,
 ): TargetPlace {
-  return localPlace(target, roots, {
+  const how: PlaceOptions = {
     durable: options.durable ?? false,
     reserve: freeSpaceReserve,
     protectedFolder: options.unattended ? homedir() : undefined,
@@ -52,7 +96,8 @@ export function receivedPlace(
     verify: options.verify ?? false,
     rules: filterRules({ ...options, gitignore: false }),
     renamed,
-  });
+  };
+  return target === IN_MEMORY ? memoryPlace(roots, how) : localPlace(target, roots, how);
 }
 
 /** A folder as a target to put things into. */

@@ -106,6 +106,8 @@ export interface Receipt {
   readonly linked: number;
   /** OK, or the code by which the command ends: PARTIAL, or that of the only file. */
   readonly code: ErrorCode;
+  /** What a text holds that was read into memory: see {@link Offer.read}. */
+  readonly text?: Uint8Array;
   /** Base64: RSA-PSS of {@link signedBy} over `body`. */
   readonly signature: string;
   readonly body: string;

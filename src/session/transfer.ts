@@ -97,6 +97,7 @@ export class TransferEnd {
   #line: WorkerLine | undefined;
   #phase: Phase = 'waiting';
   #current: string | undefined;
+  #text: Buffer | undefined;
   /** Bytes of frames that the worker has made and no socket has taken yet. */
   #queued = 0;
   #movingSince = 0;
@@ -328,6 +329,9 @@ export class TransferEnd {
       case 'current':
         this.#current = message.path;
         return;
+      case 'text':
+        this.#text = Buffer.from(message.bytes);
+        return;
       case 'finished':
         this.#finished(Buffer.from(message.manifestDigest), Buffer.from(message.outcomeDigest));
         return;
@@ -497,6 +501,7 @@ export class TransferEnd {
       skipped,
       linked,
       code: this.#outcomes.code(),
+      ...(this.#text && { text: this.#text }),
       signature: signed.signature,
       body: signed.body,
       signedBy: this.direction === 'receive' ? identity.fingerprint : peer.fingerprint,

@@ -1,7 +1,7 @@
 /** What an offer says of the files in it: the roots, and a count for a person to decide by. */
 import { ENTRY } from '../protocol/manifest.ts';
 import type { OfferedRoot, OfferedTotal } from '../protocol/messages.ts';
-import { namedRoots, openSourceTree, type SourceOptions, type SourceSpec } from './source.ts';
+import { namedRoots, openSourceTree, type Source, type SourceOptions, type SourceSpec } from './source.ts';
 
 /** An offer waits for its counting: entries, and milliseconds, after which it says "at least". */
 const MOST_COUNTED = 20_000;
@@ -13,12 +13,15 @@ export interface Offered {
   readonly specs: SourceSpec[];
   /** Undefined where the size of something is not known, as of a pipe. */
   readonly total: OfferedTotal | undefined;
+  /** It is one text, to be shown and not kept. */
+  readonly text: boolean;
 }
 
 /** Looks at what is to be offered. Throws as {@link namedRoots} does. */
-export function offeredRoots(paths: readonly string[], options: SourceOptions): Offered {
+export function offeredRoots(paths: readonly Source[], options: SourceOptions): Offered {
   const { roots, specs } = namedRoots(paths);
-  return { roots, specs, total: countEntries(specs, options) };
+  const text = specs.length === 1 && specs[0]?.kind === 'text';
+  return { roots, specs, total: countEntries(specs, options), text };
 }
 
 function countEntries(specs: readonly SourceSpec[], options: SourceOptions): OfferedTotal | undefined {

@@ -2,7 +2,7 @@
 import { basename, resolve } from 'node:path';
 import { errorOf, LocalstreamError, meaningOf } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
-import { MAX_PATHS } from '../protocol/limits.ts';
+import { MAX_PATHS, MAX_TEXT } from '../protocol/limits.ts';
 import { ENTRY, type ManifestEntry } from '../protocol/manifest.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
@@ -24,10 +24,25 @@ import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
 import { openStream, STANDARD_INPUT, streamEntry } from './stream.ts';
+import { openText, textEntry } from './text-source.ts';
 import { type WalkEntry, walk } from './walk.ts';
 
 /** Where a root of a transfer is; `stream` is standard input. `name` is what it is called at the other side. */
-export type SourceSpec = FileSpec | { readonly kind: 'stream'; readonly name: string };
+export type SourceSpec =
+  | FileSpec
+  | { readonly kind: 'stream'; readonly name: string }
+  | { readonly kind: 'text'; readonly name: string; readonly bytes: Uint8Array };
+
+/** A text that is sent as a file which holds nothing else. */
+export interface TextSource {
+  /** Up to 65,536 bytes of UTF-8. */
+  readonly text: string;
+  /** What it is called at the other side; `text.txt` by default. */
+  readonly name?: string;
+}
+
+/** Something to send: a path, `-` for standard input, or a text. */
+export type Source = string | TextSource;
 
 /** A root that lies in the file system. */
 export type FileSpec =
@@ -49,6 +64,8 @@ export interface SourceHandle {
   readonly seen?: EntryStat;
   /** Where a link that was followed leads: opened anew from there. */
   readonly followed?: string;
+  /** What it holds, where it is no file. */
+  readonly text?: Uint8Array;
   /** What it is, where it is sealed while it is read. */
   readonly sealed?: SealedFile;
 }
@@ -64,6 +81,8 @@ export interface SourceOptions {
 
 /** What standard input is called where no other name is given. */
 const STREAM_NAME = 'stdin';
+/** What a text is called where no other name is given. */
+const TEXT_NAME = 'text.txt';
 
 /** Opens a root. It is the caller's to close. Throws NOT_FOUND and what else {@link SourceRoot} throws. */
 export function openRoot(spec: FileSpec): SourceRoot {
@@ -79,7 +98,7 @@ const EMPTY = Buffer.alloc(0);
  *
  * @throws NOT_FOUND, NOT_A_FILE, UNREADABLE; USAGE when two of them have the same name, or there are too many.
  */
-export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
+export function namedRoots(paths: readonly Source[]): { roots: OfferedRoot[]; specs: SourceSpec[] } {
   if (paths.length === 0 || paths.length > MAX_PATHS)
     throw errorOf('USAGE', `one to ${MAX_PATHS} paths can be sent at once`, {
       hint: 'send the folder they are in',
@@ -87,6 +106,13 @@ export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; sp
   const roots = new Map<string, OfferedRoot>();
   const specs: SourceSpec[] = [];
   for (const path of paths) {
+    if (typeof path !== 'string') {
+      const spec = textSpec(path);
+      if (roots.has(spec.name)) throw namedTwice(spec.name);
+      roots.set(spec.name, { name: spec.name, type: 'file', size: spec.bytes.length });
+      specs.push(spec);
+      continue;
+    }
     if (path === STREAM_PATH) {
       roots.set(STREAM_NAME, { name: STREAM_NAME, type: 'file', size: null });
       specs.push({ kind: 'stream', name: STREAM_NAME });
@@ -97,15 +123,28 @@ export function namedRoots(paths: readonly string[]): { roots: OfferedRoot[]; sp
     const { type, size } = root.stat;
     if (type !== 'file' && type !== 'folder')
       throw errorOf('NOT_A_FILE', `'${escapeText(path)}' can't be sent`);
-    if (roots.has(root.name))
-      throw errorOf('USAGE', `two of the paths are called '${escapeText(root.name)}'`, {
-        hint: 'send them one by one',
-      });
+    if (roots.has(root.name)) throw namedTwice(root.name);
     roots.set(root.name, { name: root.name, type, size: type === 'file' ? size : null });
     if (type === 'file') root.open([root.name]).close();
     specs.push(spec);
   }
   return { roots: [...roots.values()], specs };
+}
+
+function namedTwice(name: string): LocalstreamError {
+  return errorOf('USAGE', `two of the paths are called '${escapeText(name)}'`, {
+    hint: 'send them one by one',
+  });
+}
+
+function textSpec({ text, name = TEXT_NAME }: TextSource): SourceSpec & { readonly kind: 'text' } {
+  if (!text.isWellFormed()) throw errorOf('USAGE', 'the text is not UTF-8', { hint: 'send it as a file' });
+  const bytes = Buffer.from(text);
+  if (bytes.length === 0 || bytes.length > MAX_TEXT)
+    throw errorOf('USAGE', `a text has from 1 to ${MAX_TEXT} bytes, this one ${bytes.length}`, {
+      hint: 'send it as a file',
+    });
+  return { kind: 'text', name: checkName(name), bytes };
 }
 
 /** Opens the roots for a sender. A root that has gone meanwhile fails by name, the others are sent. */
@@ -139,7 +178,8 @@ export function openSourceTree(
   };
 }
 
-function openPlain({ root, path, seen, followed }: SourceHandle, size: number): SourceReader {
+function openPlain({ root, path, seen, followed, text }: SourceHandle, size: number): SourceReader {
+  if (text) return openText(text);
   if (!root) return openStream(STANDARD_INPUT);
   const file = followed === undefined ? root.open(path, seen) : openFollowed(followed);
   if (file.size === size) return file;
@@ -171,6 +211,11 @@ function* walkSpec(
 ): Generator<SourceEntry<SourceHandle>> {
   if (spec.kind === 'stream') {
     yield streamEntry(spec.name, { root: undefined, path: [checkName(spec.name)] });
+    return;
+  }
+  if (spec.kind === 'text') {
+    const { name, bytes } = spec;
+    yield textEntry(name, bytes, { root: undefined, path: [checkName(name)], text: bytes });
     return;
   }
   let root: SourceRoot;

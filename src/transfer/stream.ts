@@ -64,13 +64,25 @@ function notHere(): never {
   throw errorOf('NOT_SUPPORTED', 'only one file can go to standard output');
 }
 
-/** Writes one file to a pipe. What was written can't be taken back: a wrong digest shows in how it ends. */
+/** Takes the bytes of the one file in their order. */
+export type StreamSink = (bytes: Uint8Array) => void;
+
+/** Writes to a pipe. */
+export function toDescriptor(descriptor: number): StreamSink {
+  return (bytes) =>
+    attempt('write', 'standard output', () => {
+      for (let done = 0; done < bytes.length; )
+        done += untilReady(() => fs.writeSync(descriptor, bytes, done, bytes.length - done));
+    });
+}
+
+/** Writes one file to a pipe, or into memory. What was written can't be taken back: a wrong digest shows in how it ends. */
 export class StreamTarget implements TargetStore<true> {
-  readonly #descriptor: number;
+  readonly #write: StreamSink;
   readonly #offered: string;
 
-  constructor(descriptor: number, offered: string) {
-    this.#descriptor = descriptor;
+  constructor(sink: StreamSink, offered: string) {
+    this.#write = sink;
     this.#offered = offered;
   }
 
@@ -163,11 +175,4 @@ export class StreamTarget implements TargetStore<true> {
   finish(): void {}
 
   close(): void {}
-
-  #write(bytes: Buffer): void {
-    attempt('write', 'standard output', () => {
-      for (let done = 0; done < bytes.length; )
-        done += untilReady(() => fs.writeSync(this.#descriptor, bytes, done, bytes.length - done));
-    });
-  }
 }

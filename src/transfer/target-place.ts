@@ -67,7 +67,12 @@ export function localPlace(
 function streamPlace(roots: readonly OfferedRoot[], options: PlaceOptions): TargetPlace {
   if (roots.length !== 1 || roots[0]?.type !== 'file')
     throw errorOf('NOT_SUPPORTED', 'only one file can go to standard output', { hint: 'name a folder' });
-  return { ...options, stream: true, folder: '.', below: [], names: ownNames(roots) };
+  return { ...options, stream: 'output', folder: '.', below: [], names: ownNames(roots) };
+}
+
+/** A text is put together in memory. */
+export function memoryPlace(roots: readonly OfferedRoot[], options: PlaceOptions): TargetPlace {
+  return { ...options, stream: 'memory', folder: '.', below: [], names: ownNames(roots) };
 }
 
 function statOf(path: string): fs.Stats | undefined {

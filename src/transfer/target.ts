@@ -25,8 +25,8 @@ export interface TargetPlace {
   readonly folder: string;
   /** Folders below it, each entered without following a link. */
   readonly below: readonly string[];
-  /** The only file goes to standard output instead. */
-  readonly stream: boolean;
+  /** The only file goes to standard output instead, or into memory: a text. */
+  readonly stream: false | 'output' | 'memory';
   /** What each offered root is called here. */
   readonly names: readonly (readonly [offered: string, name: string, kind: OfferedRoot['type']])[];
   /** Everything is brought to the disk before it counts as committed. */

@@ -53,6 +53,8 @@ export type FromWorker = { readonly transfer: number } & (
   | { readonly kind: 'taken' }
   | { readonly kind: 'settled'; readonly rows: readonly Settled[] }
   | { readonly kind: 'current'; readonly path: string }
+  /** Target: what was put together in memory; comes before `finished`. */
+  | { readonly kind: 'text'; readonly bytes: Uint8Array }
   | { readonly kind: 'finished'; readonly manifestDigest: Uint8Array; readonly outcomeDigest: Uint8Array }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly detail: string }
   | { readonly kind: 'closed' }

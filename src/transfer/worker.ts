@@ -2,13 +2,15 @@
 import { parentPort } from 'node:worker_threads';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { HEADER_BYTES, maxPayload, readHeader } from '../protocol/frame.ts';
+import { MAX_TEXT } from '../protocol/limits.ts';
 import type { Settled } from './progress.ts';
 import { Receiver } from './receiver.ts';
 import { Sender } from './sender.ts';
 import { SharedSource } from './shared-source.ts';
 import { openSourceTree, type SourceHandle } from './source.ts';
-import { STANDARD_OUTPUT, StreamTarget } from './stream.ts';
+import { STANDARD_OUTPUT, StreamTarget, toDescriptor } from './stream.ts';
 import { TargetTree } from './target.ts';
+import { TextSink } from './text-source.ts';
 import {
   type FromWorker,
   SharedCounters,
@@ -144,6 +146,7 @@ class TargetEnd implements End {
     'receive' | 'step' | 'abort' | 'finished' | 'current' | 'manifestDigest' | 'outcomeDigest'
   >;
   readonly #tell: (path: string | undefined) => void;
+  readonly #text: TextSink | undefined;
 
   constructor(message: Extract<ToWorker, { kind: 'target' }>) {
     const { transfer, plan, chunk, existing } = message;
@@ -165,8 +168,11 @@ class TargetEnd implements End {
       settled: (rows: Settled[]) => post(transfer, { kind: 'settled', rows }),
       aborted: () => counters.aborted,
     };
-    if (place.stream) {
-      const target = new StreamTarget(STANDARD_OUTPUT, place.names[0]?.[0] ?? '');
+    if (place.stream !== false) {
+      const text = place.stream === 'memory' ? new TextSink(MAX_TEXT) : undefined;
+      const sink = text ? (bytes: Uint8Array) => text.write(bytes) : toDescriptor(STANDARD_OUTPUT);
+      const target = new StreamTarget(sink, place.names[0]?.[0] ?? '');
+      this.#text = text;
       this.#store = target;
       this.#receiver = new Receiver(target, options);
     } else {
@@ -185,6 +191,7 @@ class TargetEnd implements End {
     this.#tell(this.#receiver.current);
     if (!this.#receiver.finished) return;
     this.#store.finish();
+    if (this.#text) post(this.#transfer, { kind: 'text', bytes: this.#text.bytes });
     const { manifestDigest, outcomeDigest } = this.#receiver;
     post(this.#transfer, { kind: 'finished', manifestDigest, outcomeDigest });
   }

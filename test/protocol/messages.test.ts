@@ -224,6 +224,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
         [],
       ],
     ],
+    yes('text'),
     continues,
   ],
   accept: [id('transfer'), numbers],

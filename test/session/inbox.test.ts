@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
-import type { ListenOptions, Offer } from '../../src/index.ts';
+import type { ListenOptions, Offer, Receipt } from '../../src/index.ts';
+import { isText, receivedText } from '../../src/session/offer.ts';
 import { isPartialName } from '../../src/transfer/partial.ts';
+import { TextSink } from '../../src/transfer/text-source.ts';
 import { until } from '../server/wire-machines.ts';
 import { Relay } from '../soak/relay.ts';
 import { noise, type Pair, pair } from './machines.ts';
@@ -131,7 +133,8 @@ suite('an offer to a listener', () => {
   test('is accepted by the rule for trusted peers, as trust stands when it comes', async (t) => {
     const at = await scene(t, { listen: { inbox: { accept: 'trusted' } }, attended: false });
     const { session, local, inbox, ruled, bob, alice } = at;
-    const send = async () => await session.send([join(local, 'a.txt')]);
+    let present = session;
+    const send = async () => await present.send([join(local, 'a.txt')]);
     await assert.rejects(send(), { code: 'NOT_ALLOWED' });
     await trust(at);
     assert.equal((await send()).code, 'OK');
@@ -141,6 +144,9 @@ suite('an offer to a listener', () => {
     );
     assert.deepEqual(readdirSync(inbox), ['a.txt']);
     await bob.trust.forget(alice.fingerprint);
+    // That has ended the session; the listener is open to strangers.
+    await session.closed;
+    present = await alice.connect({ host: '127.0.0.1', port: at.listener.port });
     await assert.rejects(send(), { code: 'NOT_ALLOWED' });
     // Strangers are asked about where there is somebody.
     at.listener.on('offer', (offer) => at.asked.push(offer));
@@ -191,6 +197,68 @@ suite('an offer to a listener', () => {
     assert.equal(one?.status, 'fulfilled');
     assert.ok(two?.status === 'rejected' && two.reason.code === 'REJECTED');
     assert.ok(readFileSync(join(inbox, 'big')).equals(noise(8 * MIB)));
+  });
+});
+
+suite('a text', () => {
+  test('is read into memory by who is asked, or kept where that is wanted', async (t) => {
+    const at = await scene(t);
+    const { session, asked, inbox, base } = at;
+    const sending = session.send([{ text: 'two\nlines', name: 'note' }]);
+    const offer = await next(asked);
+    assert.deepEqual([offer.text, offer.roots], [true, [{ name: 'note', type: 'file', size: 9 }]]);
+    const { text, receipt } = await offer.read();
+    assert.equal(text, 'two\nlines');
+    assert.equal((await sending).digest, receipt.digest);
+    await assert.rejects(offer.accept(), { code: 'CLOSED' });
+    const again = session.send([{ text: 'x' }]);
+    await (await next(asked)).accept(join(base, 'kept'));
+    await again;
+    assert.equal(readFileSync(join(base, 'kept'), 'utf8'), 'x');
+    assert.deepEqual(readdirSync(inbox), []);
+    // With a file beside it, it is one.
+    const mixed = session.send([{ text: 'x' }, join(at.local, 'a.txt')]);
+    const both = await next(asked);
+    assert.equal(both.text, false);
+    await assert.rejects(both.read(), { code: 'NOT_SUPPORTED' });
+    await both.accept();
+    await mixed;
+    assert.deepEqual(readdirSync(inbox).sort(), ['a.txt', 'text.txt']);
+  });
+
+  test('that a rule accepts is told to who shows texts, and kept in the inbox otherwise', async (t) => {
+    const at = await scene(t, { listen: { inbox: { accept: 'trusted' } }, attended: false });
+    await trust(at);
+    await at.session.send([{ text: 'kept' }]);
+    assert.equal(readFileSync(join(at.inbox, 'text.txt'), 'utf8'), 'kept');
+    const shown: string[] = [];
+    at.listener.on('text', ({ from }, { text }) => shown.push(`${from.name}: ${text}`));
+    await at.session.send([{ text: 'shown' }]);
+    await until(() => shown.length > 0);
+    assert.deepEqual(shown, ['alice: shown']);
+    assert.deepEqual(readdirSync(at.inbox), ['text.txt']);
+  });
+
+  test('is bounded, and is what it claims to be or no text', async (t) => {
+    const { session } = await scene(t);
+    for (const text of ['', 'x'.repeat(65_537), '\ud800'])
+      await assert.rejects(session.send([{ text }]), { code: 'USAGE' });
+    await assert.rejects(session.send([{ text: 'x', name: '../x' }]), { code: 'BAD_NAME' });
+    const root = { name: 'a', type: 'file' as const, size: 65_536 };
+    assert.ok(isText({ roots: [root], text: true }));
+    const others = [
+      { roots: [root], text: false },
+      { roots: [{ ...root, size: 65_537 }], text: true },
+      { roots: [{ ...root, size: null }], text: true },
+      { roots: [{ ...root, type: 'folder' as const }], text: true },
+      { roots: [root, { ...root, name: 'b' }], text: true },
+    ];
+    for (const other of others) assert.ok(!isText(other), JSON.stringify(other));
+    const sink = new TextSink(4);
+    sink.write(Buffer.from([1, 2, 3]));
+    assert.throws(() => sink.write(Buffer.from([4, 5])), { code: 'LIMIT' });
+    const receipt = { code: 'OK', outcomes: [], text: Buffer.from([0xff]) } as unknown as Receipt;
+    assert.throws(() => receivedText(receipt), { code: 'BAD_MESSAGE' });
   });
 });
 

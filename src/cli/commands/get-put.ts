@@ -1,9 +1,9 @@
 /** get, put: files and folders from and to the shares of a server. */
 import { stat } from 'node:fs/promises';
 import { errorOf, systemCode } from '../../errors.ts';
-import type { Fingerprint, Session } from '../../index.ts';
+import type { Fingerprint, Session, Source } from '../../index.ts';
 import { fsPath, STREAM_PATH } from '../../transfer/name.ts';
-import { defineCommand, flag, list, option, several } from '../command.ts';
+import { anyNumber, defineCommand, flag, list, option, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import {
   EXISTING_NOTE,
@@ -13,9 +13,10 @@ import {
   RECEIVE_OPTIONS,
   SOURCE_OPTIONS,
   TARGET_OPTIONS,
+  TEXT_OPTIONS,
   TREE_NOTE,
 } from '../move.ts';
-import { expandLocal, expandRemote, splitOperands } from '../operands.ts';
+import { expandRemote, sourcesOf, splitOperands } from '../operands.ts';
 import { looksRemote, type PeerAddress, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { UNITS_NOTE } from '../units.ts';
@@ -146,31 +147,37 @@ export const put = defineCommand({
     TREE_NOTE,
     EXISTING_NOTE,
     SEAL_NOTE,
+    'With --text that is what the file holds; it is called text.txt unless the target is a name.',
     'Without a target it goes to the one share that takes files, where there is only one. A source of - is standard input.',
     LOCAL_NOTE,
     TRUST_NOTE,
     UNITS_NOTE,
   ],
   arguments: {
-    paths: several(
+    paths: anyNumber(
       'what is sent, patterns too; of several the last is /SHARE/PATH or PEER:/SHARE/PATH',
       path,
       'path',
     ),
   },
-  options: PUT_OPTIONS,
+  options: { ...TEXT_OPTIONS, ...PUT_OPTIONS },
   examples: [
     { line: 'put a.pdf nas:/docs/', does: 'sends a file into a folder' },
     { line: 'put photos nas:/backup/', does: 'sends a folder, or what has changed in it since' },
     { line: 'put a.pdf /docs/b.pdf --to nas', does: 'sends a file under another name' },
+    { line: "put --text 'back on monday' nas:/docs/note.txt", does: 'writes a text into a file' },
     {
       line: 'put plans nas:/backup/ --seal-for alice',
       does: 'sends a folder that only alice can read there',
     },
   ],
   run: async (context, { arguments: { paths }, options }) => {
+    if (options.text !== undefined && paths.length < 2) {
+      await sendSources(context, [{ text: options.text }], paths[0], options);
+      return;
+    }
     const { sources, target } = splitOperands(paths);
-    await sendPaths(context, sources, target, options);
+    await sendSources(context, await sourcesOf(context, sources, options.text), target, options);
   },
 });
 
@@ -191,26 +198,25 @@ export const mput = defineCommand({
   options: PUT_OPTIONS,
   examples: [{ line: "mput '*.pdf' notes.txt --to nas", does: 'sends what matches, and notes.txt' }],
   run: async (context, { arguments: { paths }, options }) =>
-    await sendPaths(context, paths, undefined, options),
+    await sendSources(context, await sourcesOf(context, paths, undefined), undefined, options),
 });
 
 /** @param typed undefined for where the shell stands. */
-async function sendPaths(
+async function sendSources(
   context: Context,
-  sources: readonly string[],
+  local: readonly Source[],
   typed: string | undefined,
   options: PutInput,
 ): Promise<void> {
   if (context.shell === undefined && typed === undefined && options.to === undefined) {
     throw errorOf('USAGE', 'no peer is named', { hint: 'write put LOCAL PEER:/SHARE/, or add --to PEER' });
   }
-  if (options.passwordStdin && sources.includes(STREAM_PATH)) {
+  if (options.passwordStdin && local.includes(STREAM_PATH)) {
     throw errorOf('USAGE', 'standard input can hold the password or the file, not both', {
       hint: 'name a file in LOCALSTREAM_PASSWORD_FILE',
     });
   }
   const place = placeOf(context, typed, options.to);
-  const local = await expandLocal(context, sources);
   for (const source of local) await checkSource(source);
   const sealFor = await readersFor(context, options.sealFor);
   await withSession(context, place.peer, options, async (session) => {
@@ -239,8 +245,8 @@ async function readersFor(
 }
 
 /** A source that is not there is told before a connection is made, and a swapped pair of arguments as what it is. */
-async function checkSource(local: string): Promise<void> {
-  if (local === STREAM_PATH) return;
+async function checkSource(local: Source): Promise<void> {
+  if (typeof local !== 'string' || local === STREAM_PATH) return;
   try {
     await stat(fsPath(local));
   } catch (error) {

@@ -1,7 +1,7 @@
 /** receive --auto: a listener in the foreground that accepts what trusted peers send, for scripts. */
 import { stat } from 'node:fs/promises';
 import { errorOf } from '../../errors.ts';
-import type { Listener, Receipt } from '../../index.ts';
+import type { Listener, Offer, Receipt } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { fsPath } from '../../transfer/name.ts';
 import { announceFailure, tellsItself } from '../announce.ts';
@@ -10,7 +10,8 @@ import type { Context } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
 import { RECEIVE_OPTIONS } from '../move.ts';
 import { parseBindHost, parsePort } from '../peer-address.ts';
-import { printReceipt } from '../receipt-text.ts';
+import { printReceipt, receiptEvent, receiptLine } from '../receipt-text.ts';
+import { textEvent, textFor } from '../received-text.ts';
 import { plural } from '../units.ts';
 import { parseCount, parseMax } from '../values.ts';
 import { openListener } from './serving.ts';
@@ -56,17 +57,25 @@ export async function receiveAuto(
   if (second !== undefined || options['from'] !== undefined)
     throw errorOf('USAGE', 'with --auto there is a folder and no code', { hint: 'write receive --auto DIR' });
   await requireFolder(folder);
+  const { output } = context;
   const { settings } = await context.workspace.localstream();
   const { count, port = settings.port, host, max = PEERS, hidden } = options;
   // Nobody is asked, not even in a terminal: what runs by itself does the same wherever it is started.
-  const unattended = { ...context, asker: {} };
+  const text = (offer: Offer, said: string) =>
+    output.result(textEvent(offer, said), () => textFor(output, said));
+  const unattended = { ...context, asker: { text } };
   const listening = { port, host, max, hidden, open: false, inbox: folder, offers: 'trusted' as const };
   const incomplete: string[] = [];
   await using listener = await openListener(unattended, listening);
   listener.on('transfer', ({ transferId }) => tellsItself(transferId));
   await untilEnough(context, listener, count, (receipt) => {
+    // The text itself is the result.
+    if (receipt.text) {
+      output.note(receiptLine(receipt), receiptEvent(receipt));
+      return;
+    }
     try {
-      printReceipt(context.output, receipt);
+      printReceipt(output, receipt);
     } catch (error) {
       incomplete.push(toLocalstreamError(error).message);
     }

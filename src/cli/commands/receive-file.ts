@@ -8,7 +8,8 @@ import { EXISTING_NOTE, moveOptions, RECEIVE_OPTIONS, TREE_NOTE } from '../move.
 import { localPath } from '../operands.ts';
 import { parsePeer } from '../peer-address.ts';
 import { offerEvent, offerText, peerText } from '../peer-text.ts';
-import { printReceipt } from '../receipt-text.ts';
+import { printReceipt, receiptEvent, receiptLine } from '../receipt-text.ts';
+import { textEvent, textFor } from '../received-text.ts';
 import { UNITS_NOTE } from '../units.ts';
 import { path } from '../values.ts';
 import { REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
@@ -47,6 +48,7 @@ export const receiveFile = defineCommand({
       }
       const offer = await session.nextOffer({ signal: context.signal });
       const isAttended = await consent(context, offer);
+      if (offer.text) return await showText(context, offer);
       using progress = context.progress();
       const accepted = offer.accept(target, {
         ...transferOptions(context, progress),
@@ -62,8 +64,21 @@ export const receiveFile = defineCommand({
   },
 });
 
+/** Takes a text and shows it. Its receipt is no result: a script reads the text. */
+export async function showText(context: Context, offer: Offer): Promise<void> {
+  const { output } = context;
+  using progress = context.progress();
+  const reading = offer.read({ ...transferOptions(context, progress), onTransfer: tellsItself });
+  context.workspace.keepOffers();
+  const { text, receipt } = await reading;
+  progress[Symbol.dispose]();
+  output.result(textEvent(offer, text), () => textFor(output, text));
+  output.note(receiptLine(receipt), receiptEvent(receipt));
+}
+
 /** Takes an offer that was shown under a number: into the inbox, or where the person says. */
 export async function takeOffer(context: Context, offer: Offer, target: string | undefined): Promise<void> {
+  if (offer.text && target === undefined) return await showText(context, offer);
   using progress = context.progress();
   const place = target === undefined ? undefined : localPath(context, target);
   const accepted = offer.accept(place, {

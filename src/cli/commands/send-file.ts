@@ -1,14 +1,14 @@
 /** send_file: offers files and folders to the peers of a listener. */
 import { existsSync } from 'node:fs';
 import { errorOf, type LocalstreamError } from '../../errors.ts';
-import type { Listener, PeerInfo } from '../../index.ts';
+import type { Listener, PeerInfo, Source } from '../../index.ts';
 import { fsPath, STREAM_PATH } from '../../transfer/name.ts';
 import { tellsItself } from '../announce.ts';
-import { defineCommand, flag, option, required, several } from '../command.ts';
+import { anyNumber, defineCommand, flag, option, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
-import { type MoveInput, moveOptions, SOURCE_OPTIONS } from '../move.ts';
-import { expandLocal, localPath } from '../operands.ts';
+import { type MoveInput, moveOptions, SOURCE_OPTIONS, TEXT_NOTE, TEXT_OPTIONS } from '../move.ts';
+import { localPath, sourcesOf } from '../operands.ts';
 import { formatPeer, parseBindHost, parsePort, plainAddress } from '../peer-address.ts';
 import { peerName, peerText, shownName } from '../peer-text.ts';
 import { printReceipt } from '../receipt-text.ts';
@@ -31,12 +31,13 @@ export const sendFile = defineCommand({
   notes: [
     'In the shell, and where a server of this home has that port, every peer that is connected on it gets the offer. ' +
       'Otherwise the command opens the listener, waits for a peer, sends, prints the receipt and ends.',
+    TEXT_NOTE,
     DOOR_NOTE,
     UNITS_NOTE,
   ],
   arguments: {
     port: required('the port of the listener', parsePort, 'port'),
-    paths: several(
+    paths: anyNumber(
       'what is sent, patterns too; a last word of digits that names no file is CHUNK',
       path,
       'path',
@@ -46,6 +47,7 @@ export const sendFile = defineCommand({
     to: option('PEER', 'only this peer: its name, address or fingerprint', text, 'peer'),
     host: option('H', 'the address of the listener; all unless given', parseBindHost),
     peers: option('N', 'wait for so many peers and send to all of them', parseMax),
+    ...TEXT_OPTIONS,
     ...SOURCE_OPTIONS,
     open: flag('let unknown keys in without a question, on a port that the command opens'),
   },
@@ -67,13 +69,13 @@ export const sendFile = defineCommand({
         throw errorOf('NOT_SUPPORTED', 'the server can not send what is piped to another process', {
           hint: 'write it to a file, or use another port, which is then opened here',
         });
-      const local = await expandLocal(context, sources);
+      const local = await sourcesOf(context, sources, options.text);
       const here =
         peers === undefined ? peersFor(listener, to) : await nextPeers(listener, to, peers, context.signal);
       await sendTo(context, listener, here, local, send);
       return;
     }
-    const local = await expandLocal(context, sources);
+    const local = await sourcesOf(context, sources, options.text);
     const wanted = peers ?? 1;
     const max = to === undefined ? wanted : Math.max(wanted, PEERS_WHILE_WAITING);
     await using listener = await openListener(context, { port, host, max, open });
@@ -151,7 +153,7 @@ async function sendTo(
   context: Context,
   listener: Listener,
   peers: readonly PeerInfo[],
-  sources: readonly string[],
+  sources: readonly Source[],
   options: MoveInput,
 ): Promise<void> {
   const failures: LocalstreamError[] = [];

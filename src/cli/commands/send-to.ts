@@ -1,7 +1,7 @@
 /** send --to: files for peers who listen, whose operators are asked. */
 import { parseFingerprint } from '../../crypto/fingerprint.ts';
 import { errorOf, LocalstreamError } from '../../errors.ts';
-import type { Session } from '../../index.ts';
+import type { Session, Source } from '../../index.ts';
 import { STREAM_PATH } from '../../transfer/name.ts';
 import { flag, option } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
@@ -43,7 +43,7 @@ export interface ToInput {
 /** Offers the same to several peers at once; each has its own outcome. Throws PARTIAL where some fail. */
 export async function sendToPeers(
   context: Context,
-  sources: readonly string[],
+  sources: readonly Source[],
   options: MoveInput & ToInput,
 ): Promise<void> {
   const { to } = options;
@@ -58,7 +58,7 @@ export async function sendToPeers(
   throwFailures(results, context.signal, (done) => `sent to ${done} of ${plural(to.length, 'peer')}`);
 }
 
-function requireSense(to: readonly PeerAddress[], sources: readonly string[], options: ToInput): void {
+function requireSense(to: readonly PeerAddress[], sources: readonly Source[], options: ToInput): void {
   const names = to.map(nameOf);
   const twice = names.find((name, index) => names.indexOf(name) < index);
   if (twice !== undefined) throw errorOf('USAGE', `${twice} is named twice`, { hint: 'name each peer once' });
@@ -78,7 +78,7 @@ function requireSense(to: readonly PeerAddress[], sources: readonly string[], op
 async function sendToPeer(
   context: Context,
   peer: PeerAddress,
-  sources: readonly string[],
+  sources: readonly Source[],
   options: MoveInput & ToInput,
   progress: ProgressReporter,
   group: number | undefined,

@@ -1,14 +1,22 @@
 /** send, receive: files for one person, by a code that is told to them. */
 import { errorOf } from '../../errors.ts';
-import type { Listener, OpenCode } from '../../index.ts';
+import type { Listener, OpenCode, Source } from '../../index.ts';
 import { tellsItself } from '../announce.ts';
 import { dialCode } from '../code-place.ts';
 import { CODE_NOTE, codeFor, looksLikeCode } from '../code-question.ts';
-import { defineCommand, flag, list, option, optional, several } from '../command.ts';
+import { anyNumber, defineCommand, flag, list, option, optional } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
 import { toLocalstreamError } from '../exit.ts';
-import { EXISTING_NOTE, type MoveInput, moveOptions, RECEIVE_OPTIONS, SOURCE_OPTIONS } from '../move.ts';
-import { expandLocal } from '../operands.ts';
+import {
+  EXISTING_NOTE,
+  type MoveInput,
+  moveOptions,
+  RECEIVE_OPTIONS,
+  SOURCE_OPTIONS,
+  TEXT_NOTE,
+  TEXT_OPTIONS,
+} from '../move.ts';
+import { sourcesOf } from '../operands.ts';
 import { parsePeer } from '../peer-address.ts';
 import type { ProgressReporter } from '../progress-meters.ts';
 import { printReceipt } from '../receipt-text.ts';
@@ -16,7 +24,7 @@ import { plural, UNITS_NOTE } from '../units.ts';
 import { parseCodes, path } from '../values.ts';
 import { CODE_OPTIONS, type CodePlace, openCodes, untilUsed } from './codes.ts';
 import { AUTO_NOTE, AUTO_OPTIONS, type AutoInput, receiveAuto, requireFolder } from './receive-auto.ts';
-import { consent } from './receive-file.ts';
+import { consent, showText } from './receive-file.ts';
 import { sendToPeers, TO_NOTE, TO_OPTIONS, type ToInput, throwFailures } from './send-to.ts';
 
 export const send = defineCommand({
@@ -30,9 +38,10 @@ export const send = defineCommand({
     'Prints a code, which is good for ten minutes and for one try: a wrong guess burns it, and both sides are told. ' +
       'The other side is shown what is offered, and nobody becomes trusted.',
     TO_NOTE,
+    TEXT_NOTE,
     UNITS_NOTE,
   ],
-  arguments: { paths: several('what is sent, patterns too', path, 'path') },
+  arguments: { paths: anyNumber('what is sent, patterns too', path, 'path') },
   options: {
     to: list(
       'PEER',
@@ -42,19 +51,21 @@ export const send = defineCommand({
     ),
     codes: option('N', 'so many codes for so many people, 1 unless given', parseCodes),
     ...CODE_OPTIONS,
+    ...TEXT_OPTIONS,
     ...SOURCE_OPTIONS,
     ...TO_OPTIONS,
   },
   examples: [
     { line: 'send report.pdf', does: 'prints what the other person has to run' },
     { line: 'send photos --codes 3', does: 'sends a folder to three people' },
+    { line: "send --text 'the door code is 4711'", does: 'shows a text to whoever has the code' },
     {
       line: 'send photos --to anna --to bob',
       does: 'offers a folder to two peers, whose operators are asked',
     },
   ],
   run: async (context, { arguments: { paths }, options }) => {
-    const local = await expandLocal(context, paths);
+    const local = await sourcesOf(context, paths, options.text);
     // What is not there is told before anybody is given a code, or asked.
     const { namedRoots } = await import('../../transfer/source.ts');
     namedRoots(local);
@@ -81,7 +92,7 @@ function chosenWay(options: CodeInput & ToInput): 'to' | 'code' {
 
 type CodeInput = MoveInput & CodePlace & { readonly codes: number | undefined };
 
-async function sendByCodes(context: Context, sources: readonly string[], options: CodeInput): Promise<void> {
+async function sendByCodes(context: Context, sources: readonly Source[], options: CodeInput): Promise<void> {
   const count = options.codes ?? 1;
   await using listener = await openCodes(context, 'send', count, options);
   using progress = context.progress();
@@ -98,7 +109,7 @@ async function sendBy(
   context: Context,
   listener: Listener,
   code: OpenCode,
-  sources: readonly string[],
+  sources: readonly Source[],
   { group, ...options }: MoveInput & { readonly group: number | undefined },
   progress: ProgressReporter,
 ): Promise<void> {
@@ -164,6 +175,7 @@ export const receive = defineCommand({
     await using session = await dialCode(context, { code, purpose: 'send' }, options.from);
     const offer = await session.nextOffer({ signal: context.signal });
     const isAttended = await consent(context, offer);
+    if (offer.text) return await showText(context, offer);
     using progress = context.progress();
     const receipt = await offer.accept(folder.endsWith('/') ? folder : `${folder}/`, {
       ...transferOptions(context, progress),
