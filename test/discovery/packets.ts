@@ -105,6 +105,20 @@ export const HOSTILE: ReadonlyMap<string, Buffer> = new Map([
     'a text longer than its record',
     Buffer.concat([header(0, 1), SERVICE, Buffer.of(0, 16, 0, 1, 0, 0, 0, 120, 0, 2, 200, 65)]),
   ],
+  // What bonjour-service makes of a name of 70 bytes and a text of 300, without an error.
+  [
+    'a label of 70 bytes',
+    Buffer.concat([header(0, 1), Buffer.of(70), Buffer.alloc(70, 'a'), SERVICE, Buffer.of(0, 12, 0, 1)]),
+  ],
+  [
+    'a text of 300 bytes, its length cut to 44',
+    Buffer.concat([
+      header(0, 1),
+      SERVICE,
+      Buffer.of(0, 16, 0, 1, 0, 0, 0, 120, 1, 45, 44),
+      Buffer.alloc(300, 'x'),
+    ]),
+  ],
   ['another opcode', Buffer.from('0000a800000000000000000000', 'hex')],
   ['an error', Buffer.from('00008403000000000000000000', 'hex')],
 ]);

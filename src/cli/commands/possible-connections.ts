@@ -81,7 +81,7 @@ async function listPeers(
     for (const peer of more) output.event(scannedEvent(peer, trusted));
   } else if (found.length + more.length === 0) {
     output.note(
-      'nobody has been found: are they on this network, and does their firewall let UDP 5353 through?',
+      'nobody has been found: are they on this network, and does their firewall let UDP 5353 through? doctor looks for what is in the way here, and --scan tries every address',
     );
   } else {
     const now = formatTime(new Date());
