@@ -41,7 +41,10 @@ async function ofKind(kind: Completion, current: string, workspace: Workspace): 
   if (kind === 'command') return commandsFor('shell').map(({ name }) => whole(name));
   if (kind === 'path' || kind === 'folder') return await localPaths(current, kind === 'folder');
   if (kind === 'remote') return await remotePaths(current, workspace);
-  if (kind === 'port') return (opened?.listeners ?? []).map(({ port }) => whole(String(port)));
+  if (kind === 'port') {
+    const own = (opened?.listeners ?? []).map(({ port }) => port);
+    return [...own, ...workspace.serverPorts].map((port) => whole(String(port)));
+  }
   if (kind === 'question') return pending.matters.map(({ number }) => whole(String(number)));
   if (kind === 'code')
     return completePairingCode(current).map((text) => ({ text, shown: text, goesOn: text.endsWith('-') }));

@@ -119,17 +119,19 @@ class Terminal extends Shell {
   /** Where the server of the home is running, the shell works with that one. */
   protected override async onServer(): Promise<void> {
     if (this.#server !== undefined) return;
-    const { output, globals } = this.setup;
+    const { workspace, output, globals } = this.setup;
     const { Watch } = await import('./daemon/watch.ts');
     const changed = () => {
       if (this.#server?.isGone) {
         this.#server = undefined;
         output.note('the server of this home has ended');
       }
+      workspace.serverPorts = this.#server?.state.ports ?? [];
       this.#showPrompt();
     };
     const note = (text: string, event: OutputEvent | null) => output.note(text, event ?? undefined);
     this.#server = await Watch.begin(globals.home, { note, changed });
+    changed();
   }
 
   /** Lets others find this machine; in the background, since the first start makes keys. */
@@ -183,11 +185,11 @@ class Terminal extends Shell {
   }
 
   #prompt(): string {
-    const { session, folder, jobs, opened } = this.setup.workspace;
+    const { session, folder, jobs, opened, serverPorts } = this.setup.workspace;
     const place = folder === '/' ? '' : `:${shownName(folder)}`;
     const name = session === undefined ? 'localstream' : `${peerName(session.peer)}${place}`;
     const own = (opened?.listeners ?? []).map(({ port }) => port);
-    const ports = portsText(own.length > 0 ? own : (this.#server?.state.ports ?? []));
+    const ports = portsText(own.length > 0 ? own : serverPorts);
     const running = jobs.running.length === 0 ? '' : ` [${jobCount(jobs.running)}]`;
     return `${this.setup.output.style.errorPaint.strong(name)}${ports}${running}> `;
   }

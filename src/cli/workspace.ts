@@ -13,6 +13,8 @@ export class Workspace implements AsyncDisposable {
   readonly neighbours = new Neighbours();
   /** The listener that the shell has opened by itself. */
   door: Listener | undefined;
+  /** Ports of the server of the home, where the shell works with one. */
+  serverPorts: readonly number[] = [];
   /** Told when another server, or none, is connected, or another folder is where the shell stands. */
   onSession: () => void = () => {};
   #session: Session | undefined;

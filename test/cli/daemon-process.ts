@@ -13,6 +13,7 @@ export interface Daemon extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
   readonly log: string;
+  readonly fingerprint: string;
   /** `127.0.0.1:PORT`. */
   readonly peer: string;
   status(): Promise<StatusEvent>;
@@ -27,11 +28,12 @@ export async function daemon(words: readonly string[], options: RunOptions): Pro
   const [listening] = eventsNamed(eventsOf(ran), 'listening');
   assert.ok(started?.log && listening);
   const { pid, log } = started;
-  const { port } = listening;
+  const { port, fingerprint } = listening;
   return {
     port,
     pid,
     log,
+    fingerprint,
     peer: `127.0.0.1:${port}`,
     status: async () => await statusOf(options),
     [Symbol.asyncDispose]: async () => {

@@ -160,6 +160,27 @@ test('who wants in waits for the answer of another terminal', async () => {
   assert.match(readFileSync(server.log, 'utf8'), /^\d{4}-.*Z \[s1\] an unknown client wants in/m);
 });
 
+test('what a peer offers waits for another terminal, which says where it goes', async () => {
+  const { here, there } = fresh();
+  await using server = await daemon(['--open', '--max', '3'], here);
+  writeFileSync(join(there.cwd, 'gift.txt'), 'a gift\n');
+  assert.equal((await run(['trust', server.fingerprint, '--name', 'nas'], there)).status, 0);
+  const giving = start(['send', 'gift.txt', '--to', server.peer], there);
+  await until(async () => (await server.status()).offers.length === 1, 'nothing was offered');
+  const [offer] = (await server.status()).offers;
+  assert.match((await run(['status'], here)).stdout, /\[s1\] .* offers gift\.txt/);
+  const target = folderIn(work, 'gifts');
+  const taken = await run(['accept', String(offer?.number), 'gifts/'], here);
+  assert.equal(taken.status, 0, taken.stderr);
+  assert.match(taken.stdout, /received 1 file from /);
+  assert.equal((await giving.ended).status, 0);
+  assert.equal(readFileSync(join(target, 'gift.txt'), 'utf8'), 'a gift\n');
+  const unwanted = start(['send', 'gift.txt', '--to', server.peer], there);
+  await until(async () => (await server.status()).offers.length === 1, 'nothing was offered');
+  assert.equal((await run(['reject', 's2'], here)).status, 0);
+  assert.equal((await unwanted.ended).status, 3);
+});
+
 test('files are sent from elsewhere; who asked, or anybody by its number, ends a transfer and no other', async () => {
   const { here, there } = fresh();
   await using server = await daemon(['--open', '--max', '5'], here);
@@ -310,10 +331,26 @@ test('a home with a long path has its socket elsewhere, and as private', async (
   await using server = await daemon([], here);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
-  // Another way to the same folder is another home, and finds nobody.
   symlinkSync(deep, join(folder, 'link'));
-  assert.equal((await server.status()).pid, server.pid);
+  const byLink = { home: join(folder, 'link', 'home'), cwd: work };
+  assert.equal((await statusOf(byLink)).pid, server.pid, 'by another way it is the same home');
   assert.equal((await run(['shutdown'], here)).status, 0);
+});
+
+test('scripts and -c of the shell use the server, and wait for what they have it send', async () => {
+  const { here, there } = fresh();
+  await using server = await daemon(['--open', '--max', '3'], here);
+  const receiver = start(['receive_file', './', '--from', server.peer, '--accept-new', '--yes'], there);
+  await until(async () => (await server.status()).listeners[0]?.peers.length === 1, 'nobody came');
+  const script = `send_file ${server.port} one.txt &\nstatus --json\n-accept s9\ntrust s9\n`;
+  const ran = await run([], { ...here, input: script });
+  assert.equal(ran.status, 2, ran.stderr);
+  assert.match(ran.stdout, new RegExp(`"event":"status","pid":${server.pid},"server":true`));
+  assert.match(ran.stdout, /sent 1 file to /);
+  assert.match(ran.stderr, /there is no open question s9/);
+  assert.equal((await receiver.ended).status, 0);
+  const stopped = await run(['-c', 'shutdown; status'], here);
+  assert.match(stopped.stdout, /has ended\n[\s\S]*listeners: none/);
 });
 
 test('a server in the foreground is spoken to as well, and does not keep others from serving', async () => {

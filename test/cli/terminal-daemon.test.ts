@@ -25,7 +25,9 @@ describe('in a terminal', needs('tmux'), () => {
     );
     await shell.until(new RegExp(`localstream :${server.port}>$`));
     await shell.clear();
-    const port = await freePort();
+    let port = await freePort();
+    const beginning = String(server.port).slice(0, 4);
+    while (String(port).startsWith(beginning)) port = await freePort();
     shell.type(`add_local_connection 127.0.0.1 ${port} 2 --share here=.`);
     shell.press('Enter');
     await shell.until(
@@ -83,7 +85,10 @@ describe('in a terminal', needs('tmux'), () => {
         `server: process ${server.pid}\\nlistener 127.0.0.1:${server.port}[\\s\\S]*connected to: no server`,
       ),
     );
-    shell.type(`del_connection ${port}`);
+    // The port of the server is there to complete to.
+    shell.type(`del_connection ${String(port).slice(0, 4)}`);
+    shell.press('Tab');
+    await shell.until(new RegExp(`del_connection ${port}$`));
     shell.press('Enter');
     await shell.until(new RegExp(`closed 127.0.0.1:${port}\\nlocalstream :${server.port}>$`));
     assert.equal((await statusOf({ home })).listeners.length, 1);

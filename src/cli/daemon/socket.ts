@@ -1,6 +1,6 @@
 /** Where the server of a home is spoken to by others of the same user: a socket that is a file, or a named pipe on Windows. */
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, realpathSync, rmSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { errorOf, systemCode } from '../../errors.ts';
@@ -17,11 +17,22 @@ export function socketPath(
   { data }: Pick<Home, 'data'>,
   platform: NodeJS.Platform = process.platform,
 ): string {
-  const hash = createHash('sha256').update(data).digest('hex').slice(0, 32);
+  const real = realPath(data);
+  const hash = createHash('sha256').update(real).digest('hex').slice(0, 32);
   if (platform === 'win32') return `\\\\.\\pipe\\localstream-${hash}`;
-  const path = join(data, 'server.sock');
+  const path = join(real, 'server.sock');
   if (Buffer.byteLength(path) <= MOST_BYTES) return path;
   return `/tmp/localstream-${process.getuid?.() ?? 0}/${hash}.sock`;
+}
+
+/** A home that is reached by another way has the same server. */
+function realPath(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    // Not made yet: nobody serves it.
+    return folder;
+  }
 }
 
 /** Opens the socket to this user alone. The lock of the home must be held: what is there is of a process that died. */
