@@ -70,9 +70,14 @@ export class Terminal implements Disposable {
 
   /** Waits until the screen, its lines joined, matches. */
   async until(pattern: RegExp): Promise<void> {
+    await this.untilLines((lines) => pattern.test(lines.join('\n')), String(pattern));
+  }
+
+  /** Waits until the lines of the screen are as they have to be. */
+  async untilLines(holds: (lines: readonly string[]) => boolean, wanted: string): Promise<void> {
     const end = performance.now() + PATIENCE;
-    while (!pattern.test(this.lines.join('\n'))) {
-      assert.ok(performance.now() < end, `never showed ${pattern}:\n${this.lines.join('\n')}`);
+    while (!holds(this.lines)) {
+      assert.ok(performance.now() < end, `never showed ${wanted}:\n${this.lines.join('\n')}`);
       await pause(50);
     }
   }

@@ -5,85 +5,24 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { environment, freePort, LAUNCHER, scratch } from '../cli/cli-process.ts';
-import { Terminal } from '../cli/tmux.ts';
+import { playSession } from '../../scripts/transcript.ts';
+import { environment, LAUNCHER, scratch } from '../cli/cli-process.ts';
 import { needs } from '../needs.ts';
-import { type Block, blocksOf, textOf } from './markdown.ts';
+import { blocksOf, textOf } from './markdown.ts';
 
 const readme = textOf('README.md');
 const blocks = blocksOf(readme);
 const { folder } = scratch();
 
-/** One of the two machines of the README. */
-interface Machine {
-  readonly home: string;
-  readonly cwd: string;
-  terminal: Terminal | undefined;
-}
-
-function machine(name: string, port: number): Machine {
-  const cwd = join(folder, name);
-  const home = join(cwd, '.home');
-  mkdirSync(home, { recursive: true });
-  writeFileSync(join(home, 'config.json'), JSON.stringify({ name, port }));
-  return { home, cwd, terminal: undefined };
-}
-
-/** What differs from run to run, so that a line of the README and one of the screen can be compared. */
-function comparable(line: string, port: number): string {
-  return line
-    .replaceAll(String(port), '7353')
-    .replace(/ :\d+>/g, ' :7353>')
-    .replace(/SHA256:[\w+/]{43}/g, 'SHA256:KEY')
-    .replace(/\b(192\.168\.1\.\d+|127\.0\.0\.1)\b/g, 'ADDRESS')
-    .replace(/^( {2}in words {7}| {17})[a-z]+( [a-z]+){5}$/, '$1WORDS')
-    .replace(/\b\d{3} \d{3}\b/g, 'NUMBER')
-    .replace(/\d\d\d\d-\d\d-\d\d \d\d:\d\d/g, 'TIME')
-    .replace(/[\d.]+ s \([\d.]+ \w?B\/s\)/g, 'SPEED')
-    .trimEnd();
-}
-
-/** Types what the block types and waits for each line that it shows. */
-async function play(block: Block, one: Machine, port: number): Promise<void> {
-  for (const line of block.lines) {
-    if (line === '$ localstream') {
-      // As it is by default; of two shells on one machine the second takes the next port.
-      const env = { LOCALSTREAM_SHELL_LISTEN: undefined };
-      one.terminal = new Terminal([], { home: one.home, cwd: one.cwd, columns: 200, rows: 60, env });
-      await one.terminal.until(/localstream :\d+>$/);
-      continue;
-    }
-    const { terminal } = one;
-    assert.ok(terminal, 'a terminal is used before it is opened');
-    const typed = /^(localstream|nas) :7353> (.*)$/.exec(line);
-    if (typed) {
-      await terminal.until(new RegExp(`${typed[1]} :\\d+>$`));
-      terminal.type((typed[2] ?? '').replace('7353', String(port)).replace(/192\.168\.1\.\d+/, '127.0.0.1'));
-      terminal.press('Enter');
-      continue;
-    }
-    if (line.startsWith('✔ Connect to it?')) {
-      await terminal.until(/Connect to it\?/);
-      terminal.press('Down', 'Down');
-      await terminal.until(/❯ yes, and remember/);
-      terminal.press('Enter');
-    }
-    const wanted = comparable(line, port);
-    await until(
-      () => terminal.lines.some((shown) => comparable(shown, port) === wanted),
-      () => {
-        return `${line}\nnever came:\n${terminal.lines.join('\n')}`;
-      },
-    );
-  }
-}
-
-async function until(holds: () => boolean, otherwise: () => string): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!holds()) {
-    assert.ok(performance.now() < end, otherwise());
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** What each machine shows. Some lines come when the other side has done something, before or after others. */
+function shownBy(
+  all: readonly { readonly on: string; readonly lines: readonly string[] }[],
+  name: string,
+): string[] {
+  return all
+    .filter(({ on }) => on === name)
+    .flatMap(({ lines }) => lines)
+    .toSorted();
 }
 
 describe('the README', () => {
@@ -110,34 +49,23 @@ describe('the README', () => {
   });
 
   test('moves the first file as it shows it', needs('tmux'), async () => {
-    const port = await freePort();
-    const nas = machine('nas', port);
-    const desk = machine('desk', port);
-    mkdirSync(join(nas.cwd, 'photos', '2024', 'empty'), { recursive: true });
-    mkdirSync(join(nas.cwd, 'incoming'));
-    writeFileSync(join(nas.cwd, 'photos', 'beach.jpg'), 'sun\n');
-    writeFileSync(join(nas.cwd, 'photos', '2024', 'may.jpg'), 'may\n');
-    writeFileSync(join(desk.cwd, 'report.pdf'), 'hi\n');
-    using terminals = new DisposableStack();
-    terminals.defer(() => {
-      for (const one of [nas, desk]) one.terminal?.[Symbol.dispose]();
-    });
-    const played = blocks.filter(({ language }) => language === 'console');
-    for (const block of played) {
-      assert.ok(block.note === 'nas' || block.note === 'desk', 'a terminal says whose it is');
-      await play(block, block.note === 'nas' ? nas : desk, port);
+    using played = await playSession();
+    const written = blocks
+      .filter(({ language }) => language === 'console')
+      .map(({ note, lines }) => ({ on: note, lines }));
+    for (const name of ['nas', 'desk']) {
+      assert.deepEqual(
+        shownBy(written, name),
+        shownBy(played.blocks, name),
+        'run node scripts/transcript.ts',
+      );
     }
-    await desk.terminal?.until(/sent 1 file to nas(?:.*\n)*nas :\d+>$/);
+    const { nas, desk } = played.machines;
     assert.equal(readFileSync(join(desk.cwd, 'beach.jpg'), 'utf8'), 'sun\n');
     assert.equal(readFileSync(join(nas.cwd, 'incoming', 'report.pdf'), 'utf8'), 'hi\n');
-    const numbers = [nas, desk].map((one) =>
-      /check number +(\d{3} \d{3})/.exec(one.terminal?.lines.join('\n') ?? '')?.at(1),
-    );
-    assert.ok(numbers[0] !== undefined && numbers[0] === numbers[1], 'both screens show one number');
-
-    desk.terminal?.type('exit');
-    desk.terminal?.press('Enter');
-    await desk.terminal?.until(/ended 0/);
+    assert.equal(played.checkNumbers.length, 2);
+    assert.equal(new Set(played.checkNumbers).size, 1, 'both screens show one number');
+    await played.leave('desk');
     const script = blocks.filter(
       ({ language, lines }) => language === 'sh' && lines.every((line) => line.startsWith('localstream ')),
     );
