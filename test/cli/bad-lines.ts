@@ -34,6 +34,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
   add_local_connection: local(['add_local_connection 203.0.113.1 7353 1', 'NO_SUCH_HOST']),
   del_connection: local(['del_connection 7353', 'NO_SERVER'], { homeless: true }),
   serve: local(undefined),
+  shutdown: local(['shutdown', 'NO_SERVER'], { homeless: true }),
   status: local(undefined),
   kick: local(['kick nobody', 'NOT_CONNECTED'], { homeless: true }),
   possible_connections: local(undefined),

@@ -75,7 +75,7 @@ const TABLE: readonly (readonly [line: string, wanted: readonly string[], unwant
   ['localstream serve --auth ', ['none', 'trusted', 'password']],
   ['localstream help possible_', ['possible_connections']],
   ['localstream connect ', ['alice', 'my-nas']],
-  ['localstream kick ', [], ['alice']],
+  ['localstream pwd ', [], ['alice']],
   ['localstream get a --from ', ['alice', 'my-nas']],
   ['localstream connect alice ', ['7353']],
   ['localstream nonsense ', [], ['alice', 'get']],

@@ -76,6 +76,11 @@ export async function dialServer(home: Pick<Home, 'data'>): Promise<Socket | und
 
 /** Whether it is a folder of this user that no other may enter. */
 function isOurs(folder: string): boolean {
-  const stats = lstatSync(folder, { throwIfNoEntry: false });
-  return stats?.isDirectory() === true && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
+  try {
+    const stats = lstatSync(folder);
+    return stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
+  } catch {
+    // Nothing is there, or a file is on the way to it: who opens the home says which.
+    return false;
+  }
 }
