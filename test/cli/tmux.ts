@@ -48,6 +48,11 @@ export class Terminal implements Disposable {
     return this.#tmux('capture-pane', '-p', '-e');
   }
 
+  /** As {@link lines}, with what has left the screen at its top; rows that the terminal has broken are whole. */
+  get scrollback(): string[] {
+    return this.#tmux('capture-pane', '-p', '-J', '-S', '-').trimEnd().split('\n');
+  }
+
   /** Types text as it is. */
   type(text: string): void {
     this.#tmux('send-keys', '-l', '--', text);
