@@ -423,7 +423,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
         enter: () => {
           // Who has not logged in takes no user's place, and there are not many of them.
           const isAwaited = this.auth === 'password';
-          giveBack = isAwaited ? this.#places.ask(stranger.address) : this.#places.take();
+          giveBack = isAwaited ? this.#places.awaitLogin(stranger.address) : this.#places.take();
         },
         claim: this.#codes && ((request) => this.#claim(stranger, request, known)),
       });
