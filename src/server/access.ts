@@ -118,7 +118,11 @@ export type OfferRule = (typeof OFFER_RULES)[number];
  */
 export function offerAnswer(
   rule: OfferRule,
-  peer: { readonly isKnown: boolean; readonly isTrusted: boolean },
+  peer: {
+    readonly isKnown: boolean;
+    /** Its key is trusted, and was not taken unseen. */
+    readonly isTrusted: boolean;
+  },
   hasPerson: boolean,
 ): 'accept' | 'ask' | 'refuse' {
   if (!peer.isKnown) return 'refuse';

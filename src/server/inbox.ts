@@ -131,7 +131,9 @@ export class Inbox {
     if (incoming.signal.aborted) return;
     const isTrusted = known !== undefined;
     const from = { ...peer, trusted: isTrusted, name: known?.name ?? peer.name };
-    const answer = offerAnswer(rule, { isKnown, isTrusted }, hasPerson());
+    // A key that was taken unseen may be that of somebody in the middle.
+    const isConfirmed = known !== undefined && known.how !== 'accept-new';
+    const answer = offerAnswer(rule, { isKnown, isTrusted: isConfirmed }, hasPerson());
     if (answer === 'ask') this.#ask(incoming, from);
     else if (answer === 'accept') await this.#acceptByRule(incoming, from);
     else

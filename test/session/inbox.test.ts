@@ -148,6 +148,9 @@ suite('an offer to a listener', () => {
     await session.closed;
     present = await alice.connect({ host: '127.0.0.1', port: at.listener.port });
     await assert.rejects(send(), { code: 'NOT_ALLOWED' });
+    // One that nobody has compared is as good as unknown.
+    await bob.trust.trust({ fingerprint: alice.fingerprint, name: 'alice', how: 'accept-new' });
+    await assert.rejects(send(), { code: 'NOT_ALLOWED' });
     // Strangers are asked about where there is somebody.
     at.listener.on('offer', (offer) => at.asked.push(offer));
     const sending = send();
@@ -167,6 +170,19 @@ suite('an offer to a listener', () => {
     await assert.rejects(at.bob.listen({ port: 0, host: '127.0.0.1' }), { code: 'NOT_FOUND' });
     const inbox = { folder: join(at.local, 'a.txt') };
     await assert.rejects(at.bob.listen({ port: 0, host: '127.0.0.1', inbox }), { code: 'NOT_A_FOLDER' });
+  });
+
+  test('is none where a login is wanted first, nor where a code is waited for', async (t) => {
+    const at = await scene(t);
+    const strict = await at.bob.listen({ port: 0, host: '127.0.0.1', auth: 'password' });
+    const coded = await at.bob.listen({ port: 0, host: '127.0.0.1', codes: { purpose: 'send' } });
+    for (const listener of [strict, coded]) listener.on('offer', (offer) => at.asked.push(offer));
+    const unknown = await at.alice.connect({ host: '127.0.0.1', port: strict.port });
+    await assert.rejects(unknown.send([join(at.local, 'a.txt')]), { code: 'NOT_ALLOWED', message: /log in/ });
+    const pairing = { code: coded.codes[0]?.text ?? '', purpose: 'send' as const };
+    const guest = await at.alice.connect({ host: '127.0.0.1', port: coded.port, pairing });
+    await assert.rejects(guest.send([join(at.local, 'a.txt')]), { code: 'NOT_ALLOWED', message: /a code/ });
+    assert.deepEqual([at.asked, coded.inbox], [[], undefined]);
   });
 
   test('of hidden names is not written into the home folder unless somebody has seen it', async (t) => {

@@ -20,7 +20,7 @@ export const jobs = defineCommand({
   server: { once: 'needed', shell: false },
   summary: 'the transfers in the background, and how far they are',
   notes: [
-    'An & at the end of get, put, receive_file or send_file makes a job of it. What the server of the home sends is a job ' +
+    'An & at the end of get, put, send, accept, receive_file or send_file makes a job of it. What the server of the home sends is a job ' +
       'of its own (s1), whoever asked for it.',
   ],
   arguments: {},
