@@ -10,7 +10,16 @@ import { GLOBAL_WORDS, PROGRAM_WORDS } from '../../src/cli/completion/surface.ts
 import { helpOf } from '../../src/cli/program.ts';
 import { commandsFor } from '../../src/cli/table.ts';
 import { needs } from '../needs.ts';
-import { environment, eventsNamed, eventsOf, folderIn, LAUNCHER, run, scratch } from './cli-process.ts';
+import {
+  environment,
+  eventsNamed,
+  eventsOf,
+  folderIn,
+  freePort,
+  LAUNCHER,
+  run,
+  scratch,
+} from './cli-process.ts';
 import { Terminal } from './tmux.ts';
 
 const { folder, client } = scratch();
@@ -227,6 +236,19 @@ test('what the scripts ask for makes nothing, moves nothing and says nothing wro
     assert.deepEqual([stdout, status], ['', 1]);
   }
   assert.deepEqual(readdirSync(broken).toSorted(), ['config.json', 'trust.json']);
+});
+
+test('ports are those that the server of the home has open', async () => {
+  const port = await freePort();
+  const home = join(folder, 'serving-home');
+  const words = ['serve', '--daemon', '--host', '127.0.0.1', '--port', String(port)];
+  const served = await run(words, { home });
+  assert.equal(served.status, 0, served.stderr);
+  try {
+    assert.equal((await run(['completion', 'port'], { home })).stdout, `${port}\n7353\n`);
+  } finally {
+    assert.equal((await run(['shutdown'], { home })).status, 0);
+  }
 });
 
 test('another shell is refused, and --json has the lines', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checkEvent } from '../cli/event-schema.ts';
 import { announcement } from '../discovery/packets.ts';
 import { needs } from '../needs.ts';
 import { Neighbour, printed } from './neighbour.ts';
@@ -100,7 +101,11 @@ function events(output: string): Told[] {
   return output
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line));
+    .map((line) => {
+      const event = JSON.parse(line);
+      checkEvent(event);
+      return event;
+    });
 }
 
 describe('the program', { concurrency: true, timeout: 120_000, ...needs('root', 'ip') }, () => {

@@ -41,7 +41,7 @@ export const completion = defineCommand({
 
 async function linesOf(context: Context, wanted: Wanted): Promise<string[]> {
   if (wanted === 'peer') return await peerNames(context);
-  if (wanted === 'port') return await ports(context);
+  if (wanted === 'port') return await (await import('../completion/ports.ts')).portsFor(context);
   return (await context.completion(wanted)).trimEnd().split('\n');
 }
 
@@ -50,11 +50,4 @@ async function peerNames({ globals }: Context): Promise<string[]> {
   const { TrustStore } = await import('../../store/trust-store.ts');
   const peers = await new TrustStore(resolveHome(process.env, globals.home), undefined, 'refuse').list();
   return peers.map(({ name }) => typedName(name)).filter((name) => name !== '');
-}
-
-async function ports({ globals }: Context): Promise<string[]> {
-  const { loadSettings } = await import('../../store/settings-store.ts');
-  const home = resolveHome(process.env, globals.home);
-  const { settings } = await loadSettings({ home, broken: 'refuse' });
-  return [String(settings.port)];
 }
