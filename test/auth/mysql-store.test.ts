@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { accountSubject, addressSubject, type LimitRule } from '../../src/auth/limits.ts';
 import { Logins } from '../../src/auth/login.ts';
 import { openUserStore } from '../../src/auth/open-store.ts';
 import { checkUserName } from '../../src/auth/user-name.ts';
@@ -16,6 +17,7 @@ import type { LocalstreamError } from '../../src/errors.ts';
 import { needs } from '../needs.ts';
 import { someFingerprint, temporaryFolder } from '../store/temporary-home.ts';
 import phc from '../vectors/phc.json' with { type: 'json' };
+import { hostileTexts } from './hostile-texts.ts';
 import { Cutter, Mariadb, PASSWORD } from './mariadb.ts';
 import { alice, bob, code, storeSuite } from './store-suite.ts';
 
@@ -380,6 +382,82 @@ describe('MariaDB', needs('mariadbd'), () => {
       const gone = await openWith(t, { 'auth.url': 'mysql://localstream@127.0.0.1:1/users' });
       await assert.rejects(gone.find(bob), code('NO_USERS'));
     });
+  });
+
+  it('lets nobody in by a name or a password that is SQL, and changes nothing for it', async (t) => {
+    const store = await open(t);
+    await store.add(bob, await hasher.hash('secret'));
+    const free: LimitRule = { free: 1e6, first: 1, most: 1, forget: 1 };
+    const rules = { account: free, address: free, device: free, all: free };
+    const logins = new Logins(store, { hasher, step: 0, rules });
+    for (const text of hostileTexts) {
+      for (const said of [
+        { name: text, password: 'secret' },
+        { name: 'bob', password: text },
+        { name: text, password: text },
+      ]) {
+        const result = logins.login({ ...said, address, device });
+        await assert.rejects(result, code('LOGIN_FAILED'), JSON.stringify(text.slice(0, 40)));
+      }
+    }
+    assert.equal((await logins.login({ name: 'bob', password: 'secret', address, device })).name, 'bob');
+    assert.deepEqual(await store.migration(), [], 'every table is still there');
+  });
+
+  it('takes what servers call themselves for a text and none for SQL', async (t) => {
+    const { servers } = await open(t);
+    assert.ok(servers);
+    const now = Date.now();
+    const self = someFingerprint(0);
+    for (const [index, text] of hostileTexts.entries()) {
+      const fingerprint = someFingerprint(index + 1);
+      const name = text.slice(0, 60).toWellFormed();
+      const sent = { fingerprint, name, addresses: [text.slice(0, 200).toWellFormed()] };
+      await servers.note(sent, now + index);
+      assert.deepEqual(await servers.others(self, now + index), [sent], JSON.stringify(name));
+      await servers.remove(fingerprint);
+    }
+    assert.deepEqual(await servers.others(self, now), []);
+    // Who was not heard of for two minutes is named no more, nor is anybody to itself.
+    await servers.note({ fingerprint: self, name: 'old', addresses: [] }, now);
+    assert.deepEqual(await servers.others(self, now), []);
+    assert.equal((await servers.others(someFingerprint(1), now + 119_000)).length, 1);
+    assert.deepEqual(await servers.others(someFingerprint(1), now + 121_000), []);
+  });
+
+  it('keeps failures by account, address and in all, whoever is started again', async (t) => {
+    const rule = (free: number): LimitRule => ({
+      free,
+      first: 3_600_000,
+      most: 3_600_000,
+      forget: 3_600_000,
+    });
+    const never = rule(1e6);
+    for (const kind of ['account', 'address', 'all'] as const) {
+      const store = await openWith(t, { 'auth.table': 'auth_kept' });
+      if ((await store.migration()).length > 0) await store.migrate();
+      const rules = { account: never, address: never, device: never, all: never, [kind]: rule(2) };
+      const guess = (from: UserStore, number: number) =>
+        new Logins(from, { hasher, step: 0, rules }).login({
+          name: kind === 'account' ? 'nobody' : `nobody ${kind} ${number}`,
+          password: 'guess',
+          address: kind === 'address' ? '10.9.9.9' : `10.8.${kind.length}.${number}`,
+          device: someFingerprint(number),
+        });
+      for (let number = 1; number <= 3; number += 1)
+        await assert.rejects(guess(store, number), code('LOGIN_FAILED'), `${kind} ${number}`);
+      await assert.rejects(guess(store, 4), code('LOGIN_LATER'), kind);
+      await store[Symbol.asyncDispose]();
+      // The program is started again, and then the database.
+      const again = await openWith(t, { 'auth.table': 'auth_kept' });
+      await assert.rejects(guess(again, 5), code('LOGIN_LATER'), `${kind}, another process`);
+      await server.kill();
+      await server.run();
+      await assert.rejects(guess(again, 6), code('LOGIN_LATER'), `${kind}, another database process`);
+      // For the next kind.
+      for (const subject of [accountSubject('nobody'), addressSubject('10.9.9.9'), 'all'])
+        await again.clearFailures(subject, 0);
+    }
   });
 
   it('finds one of 10,000 users in no time', async (t) => {
