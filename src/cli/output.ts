@@ -21,6 +21,8 @@ export interface OutputStyle {
   readonly paint: Paint;
   /** For stderr. */
   readonly errorPaint: Paint;
+  /** Whether results are read on a terminal, where the streams can't tell. */
+  readonly isTerminal?: boolean;
 }
 
 /** What commands print with. */
@@ -35,6 +37,12 @@ export class Output {
 
   get json(): boolean {
     return this.style.json;
+  }
+
+  /** Whether results go to a terminal, which would act on what it is sent. */
+  get isTerminal(): boolean {
+    const { isTerminal, aside } = this.style;
+    return isTerminal ?? (aside ? this.screen.stderr : this.screen.stdout).isTTY === true;
   }
 
   /** The same streams in another style. */

@@ -15,9 +15,7 @@ export function textEvent({ id, from }: Offer, text: string): TextEvent {
 /** For a terminal with everything spelled out that it would act on, but for ends of lines and tabs; for a program as it is. */
 export function textFor(output: Output, text: string): string {
   const body = text.endsWith('\n') ? text.slice(0, -1) : text;
-  const { screen, style } = output;
-  const isShown = style.aside ? screen.stderr.isTTY : screen.stdout.isTTY;
-  return isShown === true ? shownText(body) : body;
+  return output.isTerminal ? shownText(body) : body;
 }
 
 /** The text on several lines, harmless. */

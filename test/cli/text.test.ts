@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { shownText } from '../../src/cli/received-text.ts';
 import { needs } from '../needs.ts';
 import { eventsNamed, eventsOf, folderIn, freePort, run, scratch, serve, start } from './cli-process.ts';
+import { daemon, until } from './daemon-process.ts';
 import { Terminal } from './tmux.ts';
 
 const { folder, server, client } = scratch();
@@ -166,5 +167,24 @@ describe('in a terminal', needs('tmux'), () => {
     shell.press('Enter');
     assert.equal((await second.ended).status, 0);
     assert.equal(readFileSync(join(folder, 'kept.txt'), 'utf8'), 'keep me');
+  });
+
+  test('a server without one sends it to another terminal harmless, and to a pipe as it is', async () => {
+    await acquaint();
+    await using server = await daemon(['--max', '3'], there);
+    const offered = () =>
+      until(async () => (await server.status()).offers.length === 1, 'nothing was offered');
+    const first = start(['send', '--text', HOSTILE, '--to', server.peer], here);
+    await offered();
+    using terminal = new Terminal(['accept', 's1'], { ...there, columns: 120 });
+    await terminal.until(
+      /wörter 🔋 ?\\x1b\]0;title\\x07\\x1b\[2J\\r\n +second \\u\{202e\}line\n[\s\S]*ended 0/,
+    );
+    assert.equal((await first.ended).status, 0);
+    const second = start(['send', '--text', HOSTILE, '--to', server.peer], here);
+    await offered();
+    const piped = await run(['accept', 's2'], there);
+    assert.deepEqual([piped.status, piped.stdout], [0, `${HOSTILE}\n`], piped.stderr);
+    assert.equal((await second.ended).status, 0);
   });
 });

@@ -27,6 +27,8 @@ const RUN = v.object({
   columns: COLUMNS,
   /** Whether the text may be coloured. */
   colour: v.object({ out: v.boolean(), err: v.boolean() }),
+  /** Whether results are read on a terminal, which must not act on them. */
+  isTerminal: v.optional(v.boolean(), true),
 });
 const WATCH = v.object({ version: v.literal(VERSION), watch: v.literal(true) });
 const STEER = v.object({ cancel: v.picklist(['CANCELLED', 'TERMINATED']) });

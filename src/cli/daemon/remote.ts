@@ -72,6 +72,7 @@ function requestOf(words: readonly string[], { output, globals }: Context): RunR
     yes: globals.yes,
     columns: Math.min(10_000, Math.max(1, screen.columns)),
     colour: { out: style.paint !== PLAIN, err: style.errorPaint !== PLAIN },
+    isTerminal: output.isTerminal,
   };
 }
 

@@ -91,7 +91,7 @@ export class Visitor {
   }
 
   async #context(): Promise<Context> {
-    const { json, verbose, yes, cwd, colour, columns } = this.#request;
+    const { json, verbose, yes, cwd, colour, columns, isTerminal } = this.#request;
     const { workspace, globals, output: background, asker } = this.#host;
     const screen = new Screen(this.#stream('out', columns), this.#stream('err', columns));
     const output = new Output(screen, {
@@ -99,6 +99,7 @@ export class Visitor {
       verbose,
       paint: await paintElsewhere(colour.out),
       errorPaint: await paintElsewhere(colour.err),
+      isTerminal,
     });
     const shutdown = async () => {
       this.#endsServer = true;
