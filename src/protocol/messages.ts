@@ -125,6 +125,13 @@ const SIBLING = v.object({
   name: text(256),
   addresses: v.pipe(v.array(text(300)), v.maxLength(8)),
 });
+interface SiblingMessage {
+  fingerprint: Fingerprint;
+  name: string;
+  addresses: string[];
+}
+/** With its type written out: declarations could not name what a brand is made of. */
+const siblings: v.GenericSchema<SiblingMessage[]> = v.pipe(v.array(SIBLING), v.maxLength(MAX_SIBLINGS));
 
 const SESSION_MESSAGE = v.variant('type', [
   v.object({ n, type: v.literal('ping'), request }),
@@ -199,7 +206,7 @@ const SESSION_MESSAGE = v.variant('type', [
     n,
     type: v.literal('welcome'),
     name: text(MAX_LOGIN),
-    siblings: v.optional(v.pipe(v.array(SIBLING), v.maxLength(MAX_SIBLINGS))),
+    siblings: v.optional(siblings),
   }),
   v.object({ n, type: v.literal('denied'), flag, detail }),
   v.object({

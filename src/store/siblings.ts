@@ -14,11 +14,15 @@ const SIBLING = v.object({
   addresses: v.pipe(v.array(v.pipe(v.string(), v.maxLength(300))), v.maxLength(8)),
 });
 
+// With their types written out: declarations could not name what a brand is made of.
+const siblings: v.GenericSchema<Kept[]> = v.pipe(v.array(SIBLING), v.maxLength(MOST_SIBLINGS));
+const disowned: v.GenericSchema<Fingerprint[]> = v.pipe(
+  v.array(v.custom<Fingerprint>(isFingerprint)),
+  v.maxLength(MOST_DISOWNED),
+);
+
 /** What stands with a trusted server. */
-export const SIBLINGS = {
-  siblings: v.optional(v.pipe(v.array(SIBLING), v.maxLength(MOST_SIBLINGS))),
-  disowned: v.optional(v.pipe(v.array(v.custom<Fingerprint>(isFingerprint)), v.maxLength(MOST_DISOWNED))),
-};
+export const SIBLINGS = { siblings: v.optional(siblings), disowned: v.optional(disowned) };
 
 /** A server that another one has named. */
 export interface Sibling {
@@ -27,7 +31,12 @@ export interface Sibling {
   readonly addresses: readonly string[];
 }
 
-type Kept = v.InferOutput<typeof SIBLING>;
+/** One that is kept. */
+export interface Kept {
+  fingerprint: Fingerprint;
+  name: string;
+  addresses: string[];
+}
 interface Vouching {
   readonly fingerprint: Fingerprint;
   readonly siblings?: Kept[] | undefined;
