@@ -12,7 +12,7 @@ import { parseWords } from '../../src/cli/program.ts';
 import { COMMANDS, commandsFor } from '../../src/cli/table.ts';
 import { quoteWord } from '../../src/cli/tokenise.ts';
 import { type ErrorCode, errorOf, exitOf } from '../../src/errors.ts';
-import { ROWS, type Row, wrongUsage } from './bad-lines.ts';
+import { ROWS, type Row, rightWords, wrongUsage } from './bad-lines.ts';
 import {
   eventsNamed,
   eventsOf,
@@ -27,7 +27,7 @@ import {
 import { checkEvent } from './event-schema.ts';
 import { refused } from './refused.ts';
 
-const { folder, server, client } = scratch();
+const { folder, server: serverHome, client } = scratch();
 const docs = folderIn(folder, 'docs');
 const inbox = folderIn(folder, 'in');
 const work = folderIn(folder, 'work');
@@ -163,6 +163,15 @@ test('where nothing is open, each says what is missing', async () => {
   }
 });
 
+test('outside the shell, commands for a server say that none is running', async () => {
+  const forServer = commandsFor('once').filter(({ server }) => server?.once === 'needed');
+  assert.ok(forServer.length > 0);
+  await each(forServer, async (command) => {
+    const error = errorOfRun(await run([...rightWords(command), '--json'], here));
+    assert.deepEqual([error.code, error.exit], ['NO_SERVER', 1], command.name);
+  });
+});
+
 test('where the home can not be used, each that needs it says so', async () => {
   const file = join(folder, 'a-file');
   writeFileSync(file, '');
@@ -188,7 +197,7 @@ describe('a server', () => {
   });
 
   test('that does not know this machine lets none of them in', async () => {
-    await using served = await serve(['--max', '20', ...SHARES], { home: server });
+    await using served = await serve(['--max', '20', ...SHARES], { home: serverHome });
     await each(dialling, async (line) => {
       const isCode = line.includes('7-nebula-duffel');
       const words = [...at(line, served.peer), ...(isCode ? [] : ['--fingerprint', served.fingerprint])];
@@ -198,7 +207,7 @@ describe('a server', () => {
   });
 
   test('that does not allow it refuses, and that is gone is missed', async () => {
-    await using served = await serve(['--open', '--max', '20', ...SHARES], { home: server });
+    await using served = await serve(['--open', '--max', '20', ...SHARES], { home: serverHome });
     const visitor = { ...here, home: join(folder, 'visitor-home') };
     const connect = `connect ${served.peer} --accept-new`;
     const cells = column('forbidden');

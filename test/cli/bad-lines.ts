@@ -162,6 +162,12 @@ function rightFor({ parse }: Value): string {
   return found;
 }
 
+/** A command with as few words as it can be given. */
+export function rightWords({ name, arguments: places }: Command): string[] {
+  const needed = Object.values(places).filter(({ required }) => required);
+  return [name, ...needed.map(rightFor)];
+}
+
 /** Lines with wrong usage that follow from the table. */
 export function wrongUsage(command: Command): { readonly why: string; readonly words: readonly string[] }[] {
   const { name } = command;
