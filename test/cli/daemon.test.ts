@@ -1,6 +1,6 @@
 /** A server without a terminal, and the other terminals that speak to it. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -225,7 +225,10 @@ test('files are sent from elsewhere; who asked, or anybody by its number, ends a
     ({ state }) => state === 'running',
   );
   assert.equal(left?.number, 4, 'the other one goes on');
+  const waiting = start(['wait', 's4', '--json'], here);
+  await waiting.until(/"event":"progress"/);
   assert.equal((await run(['cancel', 's4'], here)).status, 0);
+  assert.equal((await waiting.ended).status, 130, 'who waits is told');
   assert.equal((await cancelled.ended).status, 130);
   await second.ended;
   assert.equal((await server.status()).listeners[0]?.transfers.length, 0);
@@ -335,6 +338,8 @@ test('a home with a long path has its socket elsewhere, and as private', async (
   const byLink = { home: join(folder, 'link', 'home'), cwd: work };
   assert.equal((await statusOf(byLink)).pid, server.pid, 'by another way it is the same home');
   assert.equal((await run(['shutdown'], here)).status, 0);
+  // Where another server of this user has its socket there, the folder stays.
+  if (readdirSync(dirname(path)).length === 0) rmdirSync(dirname(path));
 });
 
 test('scripts and -c of the shell use the server, and wait for what they have it send', async () => {

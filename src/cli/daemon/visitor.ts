@@ -40,6 +40,7 @@ export class Visitor {
   readonly #stop = new AbortController();
   readonly #leaving = Promise.withResolvers<void>();
   #job: Job | undefined;
+  #isOver = false;
   /** It has asked for the end of the server, which does not wait for it then. */
   #endsServer = false;
 
@@ -61,7 +62,7 @@ export class Visitor {
 
   /** Ends the command. */
   stop(reason: LocalstreamError): void {
-    if (this.#endsServer) return;
+    if (this.#endsServer || this.#isOver) return;
     this.#job?.cancel();
     this.#stop.abort(reason);
   }
@@ -148,6 +149,7 @@ export class Visitor {
   }
 
   #end({ error }: Ending): void {
+    this.#isOver = true;
     sendLine(this.socket, { ended: true, failure: error === undefined ? null : failureOf(error) });
     this.socket.end();
   }
