@@ -65,7 +65,7 @@ test('wrong usage is told in one line with what would be right', () => {
     ['once', ['frobnicate'], /^there is no command frobnicate$/],
     ['once', ['a\x1b[2Jb'], /^there is no command a\\x1b\[2Jb$/],
     ['shell', ['statsu'], /did you mean status\?/],
-    ['once', ['accept', '1'], /^accept works in the shell only$/],
+    ['once', ['disconnect'], /^disconnect works in the shell only$/],
     ['once', ['exit'], /^exit works in the shell only$/],
     ['shell', ['serve'], /^serve works outside the shell only$/],
     ['once', ['--bogus'], /^unknown option '--bogus'$/],
