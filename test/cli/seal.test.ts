@@ -136,6 +136,15 @@ test('put --seal-for and get, with a server between that reads nothing and chang
     readdirSync(out).filter((name) => name.startsWith('d.')),
     [],
   );
+  // What comes through a pipe is sealed as well, and what goes into one stays sealed.
+  const through = ['put', '-', `${served.peer}:/kept/`, '--seal-for', 'alice', ...to];
+  const sent = piped(through, Buffer.from('from a pipe'), bob);
+  assert.equal(sent.status, 0, sent.stderr);
+  assert.deepEqual(readdirSync(kept).sort(), ['a.bin.sealed', 'stdin.sealed']);
+  const fetched = piped(['get', `${served.peer}:/kept/stdin.sealed`, '-', ...to], Buffer.alloc(0), alice);
+  assert.equal(fetched.status, 0, fetched.stderr);
+  const opened = piped(['open', '-', '--output', '-'], fetched.stdout, alice);
+  assert.equal(String(opened.stdout), 'from a pipe', opened.stderr);
   const nobody = await run(['put', 'a.bin', `${served.peer}:/kept/`, '--seal-for', 'nobody', ...to], bob);
   assert.equal(nobody.status, 3, nobody.stderr);
 });
