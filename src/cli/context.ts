@@ -1,8 +1,9 @@
 /** What a command is given to work with. */
-import type { Progress, RetryNotice } from '../index.ts';
+import type { PeerInfo, Progress, RetryNotice } from '../index.ts';
 import type { Asker } from './asker.ts';
 import type { CommandEvent } from './events.ts';
 import type { Output } from './output.ts';
+import { peerDetail, peerText } from './peer-text.ts';
 import type { ProgressReporter } from './progress-meters.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -97,6 +98,7 @@ export interface TransferOptions {
   readonly discard?: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onRetry: (next: RetryNotice) => void;
+  readonly onElsewhere: (server: PeerInfo) => void;
 }
 
 /** Stops with the command, and shows how it goes. */
@@ -106,6 +108,11 @@ export function transferOptions(context: Context, progress: ProgressReporter): T
     signal,
     ...(discard === undefined ? {} : { discard }),
     onProgress: (state) => progress.report(state),
+    onElsewhere: (server) =>
+      output.note(`going on at ${peerText(server)}, which was named by the server that is gone`, {
+        event: 'elsewhere',
+        peer: peerDetail(server),
+      }),
     onRetry: ({ attempt, at, error }) => {
       const seconds = Math.max(0, Math.round((at.getTime() - Date.now()) / 100) / 10);
       output.note(`${error.message}; trying again in ${seconds} s`, {

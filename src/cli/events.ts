@@ -112,6 +112,12 @@ export interface RetryEvent {
   message: string;
 }
 
+/** The server is gone, and the transfer goes on at another one that it had named. */
+export interface ElsewhereEvent {
+  event: 'elsewhere';
+  peer: PeerDetail;
+}
+
 /** A received file was compared with its receipt. */
 export interface VerifiedEvent {
   event: 'verified';
@@ -652,6 +658,7 @@ export type OutputEvent =
   | QuestionOverEvent
   | ServerEvent
   | RetryEvent
+  | ElsewhereEvent
   | VerifiedEvent
   | OfferEvent
   | TextEvent

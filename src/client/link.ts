@@ -135,8 +135,12 @@ export class Link {
 
   async #noteSiblings(named: readonly NamedSibling[]): Promise<void> {
     const { fingerprint } = this.connection.peer;
+    const { trust } = this.#host;
+    // Who was only named itself vouches for nobody.
+    const isPinned = (await trust.get(fingerprint)) !== undefined;
+    if (!isPinned && (await trust.namedBy(fingerprint)) !== undefined) return;
     // Not to be able to write it down keeps nobody from going on in this run.
-    const accepted = await this.#host.trust.noteSiblings(fingerprint, named).catch(() => named);
+    const accepted = await trust.noteSiblings(fingerprint, named).catch(() => named);
     this.#siblings = accepted.flatMap(({ fingerprint: key, name, addresses }) =>
       addresses.flatMap((text) => {
         const address = addressOf(text);

@@ -419,6 +419,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     if (signal?.aborted) stop();
     try {
       await Promise.race([this.#reconnecting, stopped]);
+      if (this.peer.fingerprint !== old.peer.fingerprint) options.onElsewhere?.(this.peer);
     } finally {
       signal?.removeEventListener('abort', stop);
     }

@@ -2,7 +2,7 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { LocalstreamError } from '../errors.ts';
 import type { ExistingPolicy } from '../protocol/messages.ts';
-import type { Progress } from './report.ts';
+import type { PeerInfo, Progress } from './report.ts';
 
 /** A try that is about to be made. */
 export interface RetryNotice {
@@ -46,6 +46,8 @@ export interface TransferOptions {
   readonly onTransfer?: (transferId: string) => void;
   /** The connection was lost: told before each try. */
   readonly onRetry?: (next: RetryNotice) => void;
+  /** The server is gone: told of the one that it has named before, at which the transfer goes on. */
+  readonly onElsewhere?: (server: PeerInfo) => void;
 }
 
 /** How files are sent. */

@@ -218,6 +218,8 @@ describe('users in a database', needs('mariadbd'), () => {
     await first.stop('SIGKILL');
     const again = await going.ended;
     assert.equal(again.status, 0, again.stderr);
+    const [elsewhere] = eventsNamed(eventsOf(again), 'elsewhere');
+    assert.equal(elsewhere?.peer.fingerprint, second.fingerprint);
     const [receipt] = eventsNamed(eventsOf(again), 'receipt');
     assert.equal(receipt?.peer.fingerprint, second.fingerprint);
     assert.deepEqual(readFileSync(join(work, 'moved.bin')), readFileSync(join(docs, 'big.bin')));

@@ -99,7 +99,11 @@ describe('servers of one user base', needs('mariadbd'), () => {
         isPinned ? named : undefined,
       );
       assert.equal(await all.alice.trust.get(all.secondKey), undefined, 'it is no trusted peer');
-      const got = session.get(['/share/big'], `${all.local}/`, OPTIONS);
+      const elsewhere: string[] = [];
+      const got = session.get(['/share/big'], `${all.local}/`, {
+        ...OPTIONS,
+        onElsewhere: ({ fingerprint }) => elsewhere.push(fingerprint),
+      });
       const put = session.put([join(all.local, 'up')], '/share/', OPTIONS);
       await until(moves(all.first));
       await all.way[Symbol.asyncDispose]();
@@ -108,6 +112,7 @@ describe('servers of one user base', needs('mariadbd'), () => {
         assert.equal(receipt.peer.fingerprint, all.secondKey);
       }
       assert.equal(session.peer.user, 'ann');
+      assert.deepEqual(elsewhere, [all.secondKey], 'it is told');
       assert.deepEqual(readFileSync(join(all.local, 'big')), bytes);
       assert.deepEqual(readFileSync(join(all.share, 'up')), bytes);
     });
@@ -146,9 +151,12 @@ describe('servers of one user base', needs('mariadbd'), () => {
     const { trust } = all.alice;
     await (await logIn(all)).close();
     assert.equal((await trust.namedBy(all.secondKey))?.fingerprint, all.one.fingerprint);
-    // Dialled by hand it is known too, as one of the first's.
+    // Dialled by hand it is known too, as one of the first's; whom it names counts for nothing.
     const to = { host: '127.0.0.1', port: all.second.port };
-    await (await all.alice.connect(to)).close();
+    const second = await all.alice.connect(to);
+    await second.login('ann', PASSWORD);
+    assert.equal(await trust.get(all.secondKey), undefined);
+    await second.close();
     assert.equal(await trust.forget(all.secondKey), true);
     await assert.rejects(all.alice.connect(to), code('NOT_TRUSTED'));
     await (await logIn(all)).close();
