@@ -163,6 +163,27 @@ test('where nothing is open, each says what is missing', async () => {
   }
 });
 
+test('what is here and is not what it should be is told without the words of the system', async () => {
+  const cases: readonly (readonly [line: string, code: ErrorCode])[] = [
+    ['lcd a.txt', 'NOT_A_FOLDER'],
+    ['lls a.txt/x', 'NOT_A_FOLDER'],
+    ['send_file 7353 nowhere.txt', 'NO_SERVER'],
+    ['receive nowhere/', 'NOT_FOUND'],
+    ['receive a.txt', 'NOT_A_FOLDER'],
+    ['seal a.txt', 'USAGE'],
+    ['open nowhere.sealed', 'NOT_FOUND'],
+    ['seal . --for nobody', 'NOT_TRUSTED'],
+  ];
+  const errors = await errorsOf(
+    cases.map(([line]) => forgiving(line)),
+    here,
+  );
+  for (const [index, [line, code]] of cases.entries()) {
+    assert.equal(errors[index]?.code, code, `${line}: ${errors[index]?.message}`);
+    assert.doesNotMatch(errors[index]?.message ?? '', /\bE[A-Z]{4,}\b/, line);
+  }
+});
+
 test('outside the shell, commands for a server say that none is running', async () => {
   const forServer = commandsFor('once').filter(({ server }) => server?.once === 'needed');
   assert.ok(forServer.length > 0);

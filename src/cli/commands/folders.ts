@@ -155,6 +155,16 @@ function localError(place: string, error: unknown): Error {
       hint: 'check the path',
       cause: error,
     });
+  if (code === 'ENOTDIR')
+    return errorOf('NOT_A_FOLDER', `${shownName(place)}: it is no folder, or leads through a file`, {
+      hint: 'check the path',
+      cause: error,
+    });
+  if (code === 'EACCES' || code === 'EPERM')
+    return errorOf('UNREADABLE', `${shownName(place)}: this user may not go there`, {
+      hint: 'ask who owns it',
+      cause: error,
+    });
   return errorOf('IO', `${shownName(place)}: ${error instanceof Error ? error.message : String(error)}`, {
     cause: error,
   });
