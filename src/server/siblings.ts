@@ -1,10 +1,13 @@
 /** This server among those that share its users: it tells that it is there, and whom else there is. */
 import { networkInterfaces } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { RegisteredServer, ServerTable } from '../auth/user-store.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 
 /** Between two times that it tells that it is there, in milliseconds. */
 const TELL_EVERY = 30_000;
+/** How long a listener that is closed waits until the others can know it, in milliseconds. */
+const LEAVE_PATIENCE = 1000;
 const MOST_ADDRESSES = 8;
 
 export class Siblings {
@@ -32,7 +35,8 @@ export class Siblings {
         clearInterval(this.#timer);
         this.#timer = undefined;
       }
-      await this.#tell();
+      // A database that has stalled holds up no listener that is closed: the row grows old by itself.
+      await Promise.race([this.#tell(), pause(LEAVE_PATIENCE, undefined, { ref: false })]);
     };
   }
 
