@@ -19,7 +19,7 @@ import { treeCpuSeconds } from './process-usage.ts';
 
 const LAUNCHER = join(import.meta.dirname, '../bin/localstream.js');
 /** A start and its announcements are over by then. */
-const SETTLED_MILLISECONDS = 15_000;
+const SETTLED_MILLISECONDS = 20_000;
 const SPOOFED = 4000;
 const SENDERS = 100;
 
@@ -96,10 +96,12 @@ async function idle(folder: string): Promise<void> {
   await printed(capture, /ready/);
   const frames: string[] = [];
   if (capture.stdout) createInterface({ input: capture.stdout }).on('line', (line) => frames.push(line));
-  // The first start of all makes keys, and keeps what that took.
-  const making = start(first, folder, 'idle', ['identity']);
-  await once(making, 'exit');
+  // In a checkout that was changed, the first start translates the sources, and keeps what that took.
   const words = ['serve', '--open', '--share', `docs=${folder}`];
+  const early = start(first, folder, 'early', words);
+  await printed(early, /listening on/);
+  await stopped(early);
+  frames.length = 0;
   const server = start(first, folder, 'idle', words);
   await printed(server, /listening on/);
   const { pid } = server;

@@ -3,6 +3,7 @@ import { errorOf } from '../../errors.ts';
 import { resolveHome } from '../../store/home.ts';
 import { listeningEvent, listeningText } from '../announce.ts';
 import { defineCommand, flag, option } from '../command.ts';
+import { makeKeysApart } from '../first-keys.ts';
 import { noServer } from '../no-server.ts';
 import { parseBindHost, parsePort } from '../peer-address.ts';
 import { SHARE_NOTE } from '../share-argument.ts';
@@ -60,6 +61,7 @@ export const serve = defineCommand({
       return;
     }
     const listen = async () => {
+      await makeKeysApart(home, context);
       const { settings } = await workspace.localstream();
       const listening: Listening = { port: port ?? settings.port, shares: share, ...how };
       return { settings, listening };
