@@ -2,7 +2,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import type { StatusEvent, TransferDetail } from './events.ts';
-import type { LiveLines } from './live-lines.ts';
 import { sparkline } from './sparkline.ts';
 import { isUnicode } from './unicode.ts';
 import { formatRate } from './units.ts';
@@ -57,25 +56,37 @@ export async function watchStatus(
 ): Promise<void> {
   const { screen, json } = output;
   const throughput = new Throughput();
-  const isLive = !json && screen.stderr.isTTY === true && screen.stdout.isTTY === true;
-  using live = isLive ? new (await import('./live-lines.ts')).LiveLines(screen) : undefined;
+  const isHere = screen.stderr.isTTY === true && screen.stdout.isTTY === true;
+  using live = !json && isHere ? new (await import('./live-lines.ts')).LiveLines(screen) : undefined;
+  let drawn = 0;
   while (!signal.aborted && !screen.isGone) {
     const { event, lines } = await look();
     throughput.take(event, performance.now());
+    const columns = live?.columns ?? Math.max(1, screen.columns - 1);
+    const shown = [...lines, speedLine(throughput, columns)];
     if (json) output.event(event);
-    else show(output.screen, live, [...lines, speedLine(throughput, live?.columns ?? screen.columns)]);
+    else if (live !== undefined) live.set(shown);
+    else if (output.isTerminal) drawn = await drawAgain(output, shown, drawn, columns);
+    else screen.out(`${shown.join('\n')}\n\n`);
     await screen.ready();
     await delay(STEP, undefined, { signal }).catch(() => {});
   }
 }
 
-function show(
-  screen: Context['output']['screen'],
-  live: LiveLines | undefined,
+/**
+ * Draws over the last lines in the terminal of whoever has this server run the command: its size is known, but not when that
+ * changes.
+ */
+async function drawAgain(
+  { screen }: Context['output'],
   lines: readonly string[],
-): void {
-  if (live === undefined) screen.out(`${lines.join('\n')}\n\n`);
-  else live.set(lines);
+  before: number,
+  columns: number,
+): Promise<number> {
+  const { cut } = await import('./text-width.ts');
+  const back = before === 0 ? '' : `\x1b[${before}A\x1b[J`;
+  screen.out(`${back}${lines.map((line) => `${cut(line, columns)}\n`).join('')}`);
+  return lines.length;
 }
 
 function speedLine({ figures }: Throughput, columns: number): string {

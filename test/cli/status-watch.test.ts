@@ -7,7 +7,7 @@ import type { StatusEvent, TransferDetail } from '../../src/cli/events.ts';
 import { sparkline } from '../../src/cli/sparkline.ts';
 import { Throughput } from '../../src/cli/status-watch.ts';
 import { needs } from '../needs.ts';
-import { eventsNamed, eventsOf, folderIn, scratch, serve, start } from './cli-process.ts';
+import { eventsNamed, eventsOf, folderIn, freePort, run, scratch, serve, start } from './cli-process.ts';
 import { Terminal } from './tmux.ts';
 
 suite('a sparkline', () => {
@@ -122,5 +122,23 @@ describe('in a terminal', needs('tmux'), () => {
     shell.type('cancel 1; exit');
     shell.press('Enter');
     await shell.until(/ended 0/);
+  });
+
+  test('of a server in the background it is drawn in one place as well', async () => {
+    const home = join(folder, 'daemon-home');
+    const port = String(await freePort());
+    const started = await run(['serve', '--daemon', '--host', '127.0.0.1', '--port', port], {
+      home,
+      cwd: folder,
+    });
+    assert.equal(started.status, 0, started.stderr);
+    try {
+      using watching = new Terminal(['status', '--watch'], { home, cwd: folder, columns: 60 });
+      await watching.until(/\nspeed {2}▁▁▁* {2}0 B\/s, at most 0 B\/s$/);
+      assert.equal(watching.lines.filter((line) => line.startsWith('this machine')).length, 1);
+    } finally {
+      const ended = await run(['shutdown'], { home });
+      assert.equal(ended.status, 0, ended.stderr);
+    }
   });
 });
