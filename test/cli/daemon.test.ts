@@ -342,6 +342,16 @@ test('a home with a long path has its socket elsewhere, and as private', async (
   if (readdirSync(dirname(path)).length === 0) rmdirSync(dirname(path));
 });
 
+test('where there can be no socket, only a server that others have to reach does not start', async () => {
+  const { here } = fresh();
+  folderIn(here.home, 'server.sock/in-the-way');
+  const refused = await run(['serve', '--daemon', '--host', '127.0.0.1', '--json'], here);
+  assert.equal(codeOf(refused), 'STATE');
+  await using served = await serve([], here);
+  await served.running.until(/no other terminal can speak to this server: .*server\.sock/);
+  assert.equal(codeOf(await run(['status', '--json'], here)), 'NO_SERVER');
+});
+
 test('scripts and -c of the shell use the server, and wait for what they have it send', async () => {
   const { here, there } = fresh();
   await using server = await daemon(['--open', '--max', '3'], here);

@@ -9,6 +9,7 @@ import { flag, list, option } from '../command.ts';
 import type { Context, ServerHost } from '../context.ts';
 import { giveBackMemory } from '../idle-memory.ts';
 import { localPath } from '../operands.ts';
+import type { Output } from '../output.ts';
 import { peerText } from '../peer-text.ts';
 import { parseShare } from '../share-argument.ts';
 import { oneOf, path } from '../values.ts';
@@ -137,7 +138,7 @@ export async function listenInPlace(
   }
   const host = await takeHome(context, ask, alone);
   try {
-    await host?.open();
+    if (host !== undefined) await openToOthers(host, context.background, ask || alone);
     const { output: background = context.background, asker = context.asker } = host ?? {};
     const listener = await openListener({ ...context, background, asker }, listening);
     host?.tellState();
@@ -159,6 +160,16 @@ async function takeHome(context: Context, ask: boolean, alone: boolean): Promise
     if (!isTaken || ask || alone) throw error;
     background.note('another server of this home is running: status, accept and the like speak to that one');
     return undefined;
+  }
+}
+
+/** Lets other terminals in. Where that can't be and nobody needs it, as on a disk without sockets, peers are served all the same. */
+async function openToOthers(host: ServerHost, output: Output, isNeeded: boolean): Promise<void> {
+  try {
+    await host.open();
+  } catch (error) {
+    if (isNeeded || !(error instanceof LocalstreamError)) throw error;
+    output.note(`no other terminal can speak to this server: ${error.message}`);
   }
 }
 
