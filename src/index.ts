@@ -76,7 +76,7 @@ export type { SpeedDirection } from './session/speed-tests.ts';
 export type { VerifiedFile } from './session/verify.ts';
 export type { Home } from './store/home.ts';
 export type { PeerRight, PeerRights } from './store/peer-rights.ts';
-export type { SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
+export type { SessionChange, SessionRecord, SessionStore, SessionTransfer } from './store/session-store.ts';
 export type { Sibling } from './store/siblings.ts';
 export type { TrustedPeer, TrustReason, TrustStore } from './store/trust-store.ts';
 export type { Source, TextSource } from './transfer/source.ts';

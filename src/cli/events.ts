@@ -300,6 +300,21 @@ export interface CrossingEvent {
   code: string;
 }
 
+/** A change in a share of this machine, in the history. */
+export interface ChangeEvent {
+  event: 'change';
+  /** Id of the session. */
+  session: string;
+  peer: string;
+  fingerprint: string;
+  action: 'mkdir' | 'mv' | 'rm';
+  at: string;
+  path: string;
+  /** Of a move: where it went, as it was written. */
+  to: string | null;
+  entries: number;
+}
+
 /** The history was emptied. */
 export interface SessionsForgottenEvent {
   event: 'sessions_forgotten';
@@ -668,6 +683,7 @@ export type OutputEvent =
   | SettingFileEvent
   | SessionEvent
   | CrossingEvent
+  | ChangeEvent
   | SessionsForgottenEvent
   | FolderEvent
   | ChangedEvent

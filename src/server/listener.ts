@@ -541,6 +541,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
 
   #change(connection: Connection, change: Change, visit: Visit): Changed {
     const changed = this.#shares.change(change, visit.visitor);
+    this.#host.recorder.changed(connection, change, changed);
     this.emit('changed', { peer: connection.peer, change, ...changed });
     return changed;
   }

@@ -5,6 +5,7 @@ import type { ErrorLog } from '../store/error-log.ts';
 import type { ReceiptEnd } from '../store/receipt-lines.ts';
 import type { ReceiptStore, ReceiptWriter } from '../store/receipt-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
+import type { Change, Changed } from './changes.ts';
 import type { Connection } from './connection.ts';
 import type { FileOutcome, Receipt } from './report.ts';
 import type { TransferEnd } from './transfer.ts';
@@ -53,6 +54,17 @@ export class Recorder {
       sessions.end(id, { code, reason: reason.message });
       if (code !== 'OK') log.write({ error: reason, peer: fingerprint, address, doing: 'the session' });
     });
+  }
+
+  /** The peer of a session has changed something in a share here. */
+  changed({ id }: Connection, change: Change, { entries }: Changed): void {
+    const { sessions } = this.#stores;
+    if (change.type === 'move')
+      sessions.changed(id, { action: 'mv', path: change.from, to: change.to, entries });
+    else {
+      const action = change.type === 'mkdir' ? 'mkdir' : 'rm';
+      sessions.changed(id, { action, path: change.path, to: null, entries });
+    }
   }
 
   /** Waits until everything that has ended is written. */

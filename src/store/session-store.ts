@@ -31,6 +31,14 @@ const TRANSFER = v.object({
   code: v.string(),
 });
 
+const CHANGE = v.object({
+  at: timeStamp,
+  action: v.picklist(['mkdir', 'mv', 'rm']),
+  path: v.string(),
+  to: v.nullable(v.string()),
+  entries: count,
+});
+
 const SESSION = v.object({
   id: v.string(),
   role: v.picklist(['server', 'client']),
@@ -54,6 +62,8 @@ const SESSION = v.object({
   received: moved,
   /** The last ones. */
   transfers: v.array(TRANSFER),
+  /** What the peer has changed in shares of this machine, the last ones. */
+  changes: v.optional(v.array(CHANGE), []),
   end: v.nullable(v.object({ at: timeStamp, code: v.string(), reason: v.nullable(v.string()) })),
 });
 
@@ -65,6 +75,9 @@ type MutableRecord = v.InferOutput<typeof SESSION>;
 export type SessionRecord = Readonly<MutableRecord>;
 /** One transfer in the history of a session. */
 export type SessionTransfer = Readonly<v.InferOutput<typeof TRANSFER>>;
+
+/** One change in a share, in the history of a session. */
+export type SessionChange = Readonly<v.InferOutput<typeof CHANGE>>;
 
 /** Who is connected, for {@link SessionStore.begin}. */
 export interface SessionBeginning extends Pick<SessionRecord, 'role' | 'peer' | 'address' | 'port'> {
@@ -132,6 +145,7 @@ export class SessionStore implements AsyncDisposable {
       sent: { files: 0, bytes: 0 },
       received: { files: 0, bytes: 0 },
       transfers: [],
+      changes: [],
       end: null,
     });
     this.#note(id);
@@ -161,6 +175,20 @@ export class SessionStore implements AsyncDisposable {
     const total = direction === 'send' ? session.sent : session.received;
     total.files += files;
     total.bytes += bytes;
+    this.#note(sessionId);
+  }
+
+  /** Notes that the peer has changed something in a share. A folder that is removed part by part is one change. */
+  changed(sessionId: string, { action, path, to, entries }: Omit<SessionChange, 'at'>): void {
+    const session = this.#own.get(sessionId);
+    if (session === undefined || session.end !== null) return;
+    const [shown, target] = [cut(path), to === null ? null : cut(to)];
+    const last = session.changes.at(-1);
+    if (last?.action === 'rm' && action === 'rm' && last.path === shown) {
+      last.at = new Date();
+      last.entries += entries;
+    } else session.changes.push({ at: new Date(), action, path: shown, to: target, entries });
+    if (session.changes.length > this.#bounds.transfers) session.changes.shift();
     this.#note(sessionId);
   }
 

@@ -52,6 +52,19 @@ test('folders are made, files moved and removed, each with one line and one even
       ['rm', '/docs/new', served.port],
     ],
   );
+  // Who did what stays in the history of the server.
+  const past = eventsNamed(eventsOf(await run(['history', '--json'], { home: server })), 'change');
+  assert.deepEqual(past.map(({ action, path, to, entries }) => [action, path, to, entries]).sort(), [
+    ['mkdir', '/docs/new', null, 1],
+    ['mkdir', '/docs/new/er', null, 1],
+    ['mv', '/docs/a.txt', '/docs/c.txt', 1],
+    ['mv', '/docs/b.txt', '/docs/new/', 1],
+    ['mv', '/docs/c.txt', '/docs/new/', 1],
+    ['rm', '/docs/new', null, 4],
+  ]);
+  const shown = await run(['history', '--since', 'yesterday'], { home: server });
+  assert.match(shown.stdout, /^\S+ \S+ {2}by \S+ +- +OK +removed \/docs\/new \(4 entries\)\n/);
+  assert.equal((await run(['history', '--failed'], { home: server })).stdout, '');
 });
 
 test('what is refused says why, and nothing is removed unasked', async () => {

@@ -196,3 +196,32 @@ test('a broken history is set aside, a newer one stays, and no note throws', asy
   await assert.rejects(store.list(), { code: 'STATE' });
   assert.equal(readFileSync(home.sessionsFile, 'utf8'), newer);
 });
+
+test('changes in shares are kept: the last ones, and a folder that goes part by part is one', async (t) => {
+  await using store = new SessionStore(temporaryHome(t), { keep: 9, transfers: 3, paths: 5 });
+  const id = store.begin(BOB);
+  for (const entries of [256, 256, 7]) store.changed(id, { action: 'rm', path: '/a', to: null, entries });
+  store.changed(id, { action: 'mv', path: '/b', to: '/c', entries: 1 });
+  for (const path of ['/1', 'x'.repeat(5000)])
+    store.changed(id, { action: 'mkdir', path, to: null, entries: 1 });
+  store.changed('nobody', { action: 'rm', path: '/a', to: null, entries: 1 });
+  const [session] = await store.list();
+  assert.deepEqual(
+    session?.changes.map(({ action, path, to, entries }) => [action, path.length, to, entries]),
+    [
+      ['mv', 2, '/c', 1],
+      ['mkdir', 2, null, 1],
+      ['mkdir', 256, null, 1],
+    ],
+  );
+  store.changed(id, { action: 'rm', path: '/a', to: null, entries: 256 });
+  store.changed(id, { action: 'rm', path: '/a', to: null, entries: 1 });
+  store.end(id, { code: 'OK' });
+  store.changed(id, { action: 'rm', path: '/late', to: null, entries: 1 });
+  await store.flush();
+  const [kept] = await store.list();
+  assert.deepEqual(
+    [kept?.changes.length, kept?.changes.at(-1)?.entries, kept?.changes.at(-1)?.path],
+    [3, 257, '/a'],
+  );
+});

@@ -1,10 +1,10 @@
 /** sessions, history: who was connected, and what crossed. */
 import { errorOf } from '../../errors.ts';
-import type { SessionRecord, SessionTransfer } from '../../index.ts';
+import type { SessionChange, SessionRecord, SessionTransfer } from '../../index.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, option, optional } from '../command.ts';
-import type { CrossingEvent, SessionEvent } from '../events.ts';
+import type { ChangeEvent, CrossingEvent, SessionEvent } from '../events.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { formatBytes, formatTime, plural } from '../units.ts';
@@ -108,7 +108,7 @@ export const history = defineCommand({
   aliases: [],
   group: 'trust',
   scope: 'both',
-  summary: 'what crossed, to and from whom',
+  summary: 'what crossed, to and from whom, and who changed what in the shares of this machine',
   notes: ['Newest first. As many as the settings sessions.keep and sessions.transfers let it hold.'],
   arguments: {},
   options: { since, failed: flag('only what did not wholly arrive') },
@@ -116,18 +116,64 @@ export const history = defineCommand({
   run: async ({ workspace, output }, { options }) => {
     const { sessions: store } = await workspace.localstream();
     const all = await store.list(options.since === undefined ? {} : { since: options.since });
-    const crossings = all
-      .flatMap((session) => session.transfers.map((transfer) => ({ session, transfer })))
-      .filter(({ transfer }) => options.since === undefined || transfer.at >= options.since)
-      .filter(({ transfer }) => !options.failed || transfer.code !== 'OK')
-      .sort((a, b) => b.transfer.at.getTime() - a.transfer.at.getTime());
-    const lines = output.json
-      ? []
-      : await alignColumns(crossings.map(({ session, transfer }) => crossingRow(session, transfer)));
-    for (const [index, { session, transfer }] of crossings.entries())
-      output.result(crossingEvent(session, transfer), lines[index] ?? '');
+    const from = options.since?.getTime() ?? Number.NEGATIVE_INFINITY;
+    const found = [
+      ...all.flatMap((session) =>
+        session.transfers
+          .filter(({ code }) => !options.failed || code !== 'OK')
+          .map((transfer) => ({
+            at: transfer.at,
+            row: crossingRow(session, transfer),
+            event: crossingEvent(session, transfer),
+          })),
+      ),
+      // What fails changes nothing, and is not here.
+      ...all.flatMap((session) =>
+        options.failed
+          ? []
+          : session.changes.map((change) => ({
+              at: change.at,
+              row: changeRow(session, change),
+              event: changeEvent(session, change),
+            })),
+      ),
+    ]
+      .filter(({ at }) => at.getTime() >= from)
+      .sort((a, b) => b.at.getTime() - a.at.getTime());
+    const lines = output.json ? [] : await alignColumns(found.map(({ row }) => row));
+    for (const [index, { event }] of found.entries()) output.result(event, lines[index] ?? '');
   },
 });
+
+const DONE = { mkdir: 'made', mv: 'moved', rm: 'removed' } as const;
+
+function changeRow({ peer }: SessionRecord, { at, action, path, to, entries }: SessionChange): string[] {
+  const name = peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
+  const more = entries > 1 ? ` (${plural(entries, 'entry', 'entries')})` : '';
+  const target = to === null ? '' : ` to ${escapeText(to, 200)}`;
+  return [
+    formatTime(at),
+    `by ${name}`,
+    '-',
+    'OK',
+    `${DONE[action]} ${escapeText(path, 200)}${target}${more}`,
+  ];
+}
+
+function changeEvent({ id, peer }: SessionRecord, change: SessionChange): ChangeEvent {
+  const { action, at, path, to, entries } = change;
+  return {
+    event: 'change',
+    session: id,
+    peer: peer.name,
+    fingerprint: peer.fingerprint,
+    action,
+    at: at.toISOString(),
+    path,
+    to,
+    entries,
+  };
+}
 
 function crossingRow(
   { peer }: SessionRecord,
