@@ -82,7 +82,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** The server that was connected to; another one may go on in its place. */
   readonly #origin: Fingerprint;
   readonly #offers = new Map<string, Offer>();
-  /** Offers that were accepted and broke off: the server offers them again by their number. */
+  /** Offers that were accepted: what breaks off is offered again by its number. */
   readonly #broken = new Map<
     string,
     { readonly roots: readonly OfferedRoot[]; readonly goOn: (offer: IncomingOffer) => void }
@@ -481,32 +481,46 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   async #acceptLasting(first: IncomingOffer, target: Target, options: ReceiveOptions): Promise<Receipt> {
     let current = first;
+    let next = this.#expectAgain(current);
     const { onTransfer, ...rest } = options;
-    return await this.#lasting(rest, async (_connection, request) => {
-      if (request.continues !== undefined) current = await this.#offeredAgain(current, options);
-      onTransfer?.(current.id);
-      const place = this.#place(target, current.roots, options, {
-        id: current.id,
-        continues: current.continues,
+    try {
+      return await this.#lasting(rest, async (_connection, request) => {
+        if (request.continues !== undefined) {
+          current = await this.#offeredAgain(next.offer, options);
+          next[Symbol.dispose]();
+          next = this.#expectAgain(current);
+        }
+        onTransfer?.(current.id);
+        const place = this.#place(target, current.roots, options, {
+          id: current.id,
+          continues: current.continues,
+        });
+        return await current.accept(place, this.#existing(options), request);
       });
-      return await current.accept(place, this.#existing(options), request);
-    });
+    } finally {
+      next[Symbol.dispose]();
+    }
+  }
+
+  /** From the start: once the connection is back, the server may offer again before anybody here has noticed. */
+  #expectAgain({ id, roots }: IncomingOffer): Disposable & { readonly offer: Promise<IncomingOffer> } {
+    const { promise, resolve } = Promise.withResolvers<IncomingOffer>();
+    this.#broken.set(id, { roots, goOn: resolve });
+    return { offer: promise, [Symbol.dispose]: () => void this.#broken.delete(id) };
   }
 
   /** Waits until the server offers again what broke off. */
-  async #offeredAgain(broken: IncomingOffer, options: ReceiveOptions): Promise<IncomingOffer> {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingOffer>();
+  async #offeredAgain(next: Promise<IncomingOffer>, options: ReceiveOptions): Promise<IncomingOffer> {
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
     const patience = options.retryFor ?? this.#settings.retryFor;
     const late = setTimeout(
       () => reject(errorOf('TIMEOUT', 'the server does not go on with its offer')),
       patience,
     );
-    this.#broken.set(broken.id, { roots: broken.roots, goOn: resolve });
     try {
-      return await promise;
+      return await Promise.race([next, tooLate]);
     } finally {
       clearTimeout(late);
-      this.#broken.delete(broken.id);
     }
   }
 
