@@ -55,7 +55,7 @@ export class LineReader implements Overlay, Disposable {
 
   constructor(options: LineReaderOptions) {
     this.#options = options;
-    this.#echo = new EchoStream(options.screen.stderr);
+    this.#echo = new EchoStream(options.screen.stderr, () => this.#resized());
     this.#history = [...options.history];
     this.#interface = this.#open();
   }
@@ -275,6 +275,14 @@ export class LineReader implements Overlay, Disposable {
     this.#above = [];
   }
 
+  /**
+   * Before readline hears of a new size, and goes up by the rows that its line had at the old one: the terminal has
+   * broken the line anew by then, and in a wider one it would eat what stands above.
+   */
+  #resized(): void {
+    if (this.#waiting !== undefined) this.#findCursor();
+  }
+
   /** Lets readline draw unseen, after which it knows the row that the cursor is in. */
   #findCursor(): void {
     const wasMuted = this.#echo.isMuted;
@@ -300,10 +308,13 @@ class EchoStream extends Writable {
   readonly isTTY = true;
   readonly #stream: Stream;
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, resized: () => void) {
     super({ decodeStrings: false });
     this.#stream = stream;
-    stream.on('resize', () => this.emit('resize'));
+    stream.on('resize', () => {
+      resized();
+      this.emit('resize');
+    });
   }
 
   get columns(): number | undefined {
