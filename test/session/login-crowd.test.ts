@@ -8,14 +8,13 @@ import { PasswordHasher } from '../../src/crypto/passwords.ts';
 import { identities } from '../crypto/fixed.ts';
 import { dialSession } from '../server/wire-dialler.ts';
 import { until } from '../server/wire-machines.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
-import { machine, noise } from './machines.ts';
+import { machine, noise, sceneFolder } from './machines.ts';
 
 const LOGINS = 30;
 const PASSWORD = 'correct horse';
 
 test('thirty logins at once all end as they should, and a transfer goes on between them', async (t) => {
-  const base = quickFolder(t);
+  const base = sceneFolder(t);
   const [share, local] = [join(base, 'share'), join(base, 'local')];
   for (const folder of [share, local]) mkdirSync(folder);
   const bytes = noise(24_000_000);

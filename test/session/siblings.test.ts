@@ -17,8 +17,7 @@ import { PASSWORD as DATABASE_PASSWORD, Mariadb } from '../auth/mariadb.ts';
 import { needs } from '../needs.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
 import { Relay } from '../soak/relay.ts';
-import { quickFolder } from '../transfer/engine-run.ts';
-import { machine, noise, TEST_FLAGS } from './machines.ts';
+import { machine, noise, sceneFolder, TEST_FLAGS } from './machines.ts';
 
 const PASSWORD = 'correct horse';
 const ann = checkUserName('ann');
@@ -39,7 +38,7 @@ interface Place {
 
 /** Two servers with one MariaDB and one share, whose keys alice does not know. */
 async function place(t: TestContext, database: Mariadb): Promise<Place> {
-  const base = quickFolder(t);
+  const base = sceneFolder(t);
   const [share, local] = [join(base, 'share'), join(base, 'local')];
   for (const folder of [share, local]) mkdirSync(folder);
   const url = `mysql://localstream@localhost/users?socket=${encodeURIComponent(database.socket)}`;
