@@ -6,22 +6,19 @@ import type { UserStore } from './auth/user-store.ts';
 import type { Address } from './client/dial.ts';
 import type { ConnectOptions } from './client/link.ts';
 import type { ScannedPeer } from './client/scan.ts';
-import { readersOf } from './client/seal-readers.ts';
 import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import type { OpenedSeal } from './crypto/envelope-open.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser, FoundPeer } from './discovery/browser.ts';
-import { interfaceNames } from './discovery/interfaces.ts';
 import type { Discovery } from './discovery/mdns.ts';
-import { isHintOf } from './discovery/records.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
 import type { Listener, ListenOptions as PortOptions } from './server/listener.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
 import { TrustedSessions } from './session/trusted-sessions.ts';
-import { type VerifiedFile, verifyReceived } from './session/verify.ts';
+import type { VerifiedFile } from './session/verify.ts';
 import type { Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
 import { ensureHome, type Home, resolveHome } from './store/home.ts';
@@ -33,6 +30,8 @@ import { SessionStore } from './store/session-store.ts';
 import { loadSettings } from './store/settings-store.ts';
 import { TrustStore } from './store/trust-store.ts';
 import { WorkerPool } from './transfer/pool.ts';
+
+// What not every program needs is loaded by those that do: it takes longer than a small file needs to cross.
 
 /** Milliseconds that a server is looked for which does not answer where it was, and addresses that are tried. */
 const LOOK_ELSEWHERE = 2000;
@@ -103,7 +102,6 @@ export class Localstream implements AsyncDisposable {
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, NOT_FOUND or NOT_A_FOLDER for a share, USAGE. */
   async listen(options: ListenOptions): Promise<Listener> {
     this.#requireOpen();
-    // Who only connects needs none of a server.
     const { Listener } = await import('./server/listener.ts');
     const listener = await Listener.start(this.#host, options);
     this.#listeners.add(listener);
@@ -132,7 +130,10 @@ export class Localstream implements AsyncDisposable {
     options: { readonly port?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ScannedPeer, void> {
     this.#requireOpen();
-    const { scan } = await import('./client/scan.ts');
+    const [{ scan }, { interfaceNames }] = await Promise.all([
+      import('./client/scan.ts'),
+      import('./discovery/interfaces.ts'),
+    ]);
     const { port = this.settings.port, signal } = options;
     yield* scan({ port, interfaces: interfaceNames(this.settings.discovery.interfaces), signal });
   }
@@ -160,8 +161,9 @@ export class Localstream implements AsyncDisposable {
   }
 
   /** Checks received files at or below a path against their receipts. Throws NOT_FOUND, CANCELLED. */
-  verify(path: string, signal?: AbortSignal): AsyncGenerator<VerifiedFile> {
-    return verifyReceived(this.receipts, path, signal);
+  async *verify(path: string, signal?: AbortSignal): AsyncGenerator<VerifiedFile, void> {
+    const { verifyReceived } = await import('./session/verify.ts');
+    yield* verifyReceived(this.receipts, path, signal);
   }
 
   /** The users, for who manages them. Belongs to this object, and is closed with it. Throws STATE, BAD_SETTING. */
@@ -181,8 +183,11 @@ export class Localstream implements AsyncDisposable {
     metadata: SealMetadata,
   ): Promise<AsyncGenerator<Uint8Array, void>> {
     const { identity, trust } = this.#host;
+    const [{ Sealer }, { readersOf }] = await Promise.all([
+      import('./crypto/envelope-seal.ts'),
+      import('./client/seal-readers.ts'),
+    ]);
     const known = await readersOf(trust, readers);
-    const { Sealer } = await import('./crypto/envelope-seal.ts');
     return new Sealer({ readers: known, identity, metadata }).seal(source);
   }
 
@@ -234,6 +239,7 @@ export class Localstream implements AsyncDisposable {
   async #whereIs(fingerprint: Fingerprint, signal: AbortSignal | undefined): Promise<Address[]> {
     if (this.settings.discovery.enabled === 'off' || this.#closing) return [];
     await using browser = await this.discover();
+    const { isHintOf } = await import('./discovery/records.ts');
     const stop = () => browser.stop();
     const late = setTimeout(stop, LOOK_ELSEWHERE).unref();
     signal?.addEventListener('abort', stop, { once: true });
@@ -277,11 +283,15 @@ export class Localstream implements AsyncDisposable {
     await Promise.allSettled([this.#discovery?.then((discovery) => discovery.stop())]);
     const all = [...this.#sessions, ...this.#listeners];
     await Promise.allSettled(all.map((one) => one.close()));
+    // A thread takes as long to end as what is not written takes to be written.
+    await Promise.all([this.#host.pool.close(), this.#closeStores()]);
+  }
+
+  async #closeStores(): Promise<void> {
     await this.#host.recorder.flush();
     await this.#host.users[Symbol.asyncDispose]();
     await this.sessions.close();
     await this.log.close();
-    await this.#host.pool.close();
   }
 }
 

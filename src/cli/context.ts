@@ -85,7 +85,7 @@ export interface Context {
   /** Shows how transfers go until it is disposed of. */
   progress(): ProgressReporter;
   /** The help of one command, or of all that work here. Throws USAGE for a command that there is not. */
-  help(name?: string): Help;
+  help(name?: string): Promise<Help>;
   /** What makes Tab complete in a shell of the system. */
   completion(shell: 'bash' | 'zsh' | 'fish'): Promise<string>;
   /** Opens the shell on this workspace and resolves when it is left; the status of a script that failed is thrown. */

@@ -1,7 +1,5 @@
 /** Where the program begins. Nothing is loaded here that `--version` does not need. */
-
-/** Commands that are sure to move files, so that the thread which does that can be started before all else. */
-const MOVERS = ['get', 'put', 'receive'];
+import { quickCommand } from './quick-commands.ts';
 
 /**
  * Runs the program.
@@ -14,7 +12,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${version}\n`);
     return 0;
   }
-  if (MOVERS.includes(argv[0] ?? '')) {
+  if (quickCommand(argv)?.movesFiles) {
     const { startAhead } = await import('../transfer/worker-thread.ts');
     startAhead();
   }

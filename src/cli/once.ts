@@ -8,9 +8,10 @@ import type { Context, Globals } from './context.ts';
 import { type Ending, endingOf, settle } from './exit.ts';
 import { Output } from './output.ts';
 import { paintFor } from './paint.ts';
-import { helpOf, type Invocation, isAskedFor, parseWords } from './program.ts';
+import { type Invocation, isAskedFor, parseCommandLine } from './parser.ts';
 import { createProgress } from './progress.ts';
 import { type Borrow, canAsk, terminalAsker } from './question.ts';
+import { quickCommand } from './quick-commands.ts';
 import { recoverArguments } from './raw-arguments.ts';
 import { Screen } from './screen.ts';
 import { Signals } from './signals.ts';
@@ -34,7 +35,7 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   });
   const ran = await settle(signal, async () => {
     const words = await recoverArguments(argv);
-    const invocation = parseWords(words, 'once', screen.columns);
+    const invocation = await understand(words, screen.columns);
     if ('globals' in invocation) output = await coloured(output, invocation.globals);
     await run({ words, invocation, output, signal, signals });
   });
@@ -45,6 +46,14 @@ export async function runOnce(argv: readonly string[]): Promise<number> {
   // Everything is closed by now; should something still hold the process, the person is not made to wait for it.
   setTimeout(() => process.exit(ending.status), GRACE).unref();
   return ending.status;
+}
+
+async function understand(words: readonly string[], columns: number): Promise<Invocation> {
+  const command = await quickCommand(words)?.load();
+  if (command !== undefined)
+    return parseCommandLine(words, { commands: [command], surface: 'once', columns });
+  const { parseWords } = await import('./program.ts');
+  return parseWords(words, 'once', columns);
 }
 
 /** In the colour that the settings file asks for: where it is shows when the line has been understood. */
@@ -112,7 +121,7 @@ async function run({ words, invocation, output, signal, signals }: Run): Promise
     workspace,
     asker: askerFor(styled, signals),
     progress: () => createProgress(styled),
-    help: (name) => helpOf(name, 'once', styled.screen.columns),
+    help: async (name) => (await import('./program.ts')).helpOf(name, 'once', styled.screen.columns),
     completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
     openShell: () => openShell(),
     becomeServer: async (ask, background) => {

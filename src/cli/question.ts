@@ -1,4 +1,5 @@
 /** Questions to the person at the terminal, one at a time. inquirer is loaded by the first. */
+import { isatty } from 'node:tty';
 import { CancelledError, errorOf } from '../errors.ts';
 import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
 import type { Asker, ExistingAnswer } from './asker.ts';
@@ -20,11 +21,9 @@ import { plural } from './units.ts';
 export type Borrow = <Result>(use: () => Promise<Result>) => Promise<Result>;
 
 /** Whether there is a person: both where answers come from and where questions go must be a terminal. */
-export function canAsk(
-  stdin: { readonly isTTY?: boolean | undefined } = process.stdin,
-  stderr: { readonly isTTY?: boolean | undefined } = process.stderr,
-): boolean {
-  return stdin.isTTY === true && stderr.isTTY === true;
+export function canAsk(): boolean {
+  // Not by process.stdin, which opens it for reading.
+  return isatty(0) && isatty(2);
 }
 
 /** What an asker at a terminal works with. */

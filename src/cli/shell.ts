@@ -8,7 +8,8 @@ import { runInShell } from './dispatch.ts';
 import { endingOf, settle } from './exit.ts';
 import { type Job, type JobRun, tellJob } from './jobs.ts';
 import type { Output } from './output.ts';
-import { helpOf, type Invocation, isAskedFor, parseWords } from './program.ts';
+import { type Invocation, isAskedFor } from './parser.ts';
+import { helpOf, parseWords } from './program.ts';
 import { createProgress } from './progress.ts';
 import type { ProgressReporter } from './progress-meters.ts';
 import type { Signals } from './signals.ts';
@@ -158,7 +159,7 @@ export abstract class Shell implements ShellControl {
       workspace,
       asker: given.asker,
       progress: () => (progress === undefined ? createProgress(output) : jobProgress(progress(), output)),
-      help: (name) => helpOf(name, 'shell', columns),
+      help: async (name) => helpOf(name, 'shell', columns),
       completion: async (shell) => (await import('./completion/script.ts')).completionScript(shell),
       openShell: async () => {},
       forward: (others = words) => this.#forward(others, context),

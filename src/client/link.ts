@@ -1,14 +1,13 @@
 /** The connection of a session, and another one in its place when it breaks: same server, same key, nothing asked again. */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
-import { parsePairingCode } from '../crypto/pairing-code.ts';
 import { errorOf, exitOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
 import { CHANGE, SPEED } from '../protocol/limits.ts';
 import type { NamedSibling } from '../protocol/messages.ts';
 import { Connection, type ConnectionHandlers } from '../session/connection.ts';
 import { type Decide, introduce, sayBye, type TrustQuestion } from '../session/introduce.ts';
-import { proveCode, type TypedCode } from '../session/pair.ts';
+import type { TypedCode } from '../session/pair.ts';
 import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo } from '../session/report.ts';
 import { typed } from '../session/transfers.ts';
@@ -17,7 +16,6 @@ import type { Settings } from '../settings.ts';
 import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
-import { CodeTrust } from './code-trust.ts';
 import { type Address, type Dialled, dial, dialLane } from './dial.ts';
 import { ServerTrust } from './trust-server.ts';
 
@@ -95,12 +93,10 @@ export class Link {
     const { trust, settings } = host;
     const address = { host: options.host, port: options.port ?? settings.port };
     const { fingerprint, acceptNew, decide, pairing } = options;
-    // A slip of the pen is told before anybody is dialled.
-    if (pairing) parsePairingCode(pairing.code);
     const check =
       pairing === undefined
         ? new ServerTrust({ trust, address, fingerprint, acceptNew, decide, unseen: host.unseen })
-        : new CodeTrust(trust, pairing);
+        : await trustByCode(trust, pairing);
     const opened = await open(host, address, check, handlers, options);
     if (fingerprint !== undefined) host.unseen.delete(fingerprint);
     return new Link(host, address, handlers, opened);
@@ -347,8 +343,22 @@ function whyNotIn(error: unknown, own: Fingerprint): unknown {
   });
 }
 
+async function trustByCode(trust: TrustStore, pairing: TypedCode): Promise<KeyCheck> {
+  const [{ CodeTrust }, { parsePairingCode }] = await Promise.all([
+    import('./code-trust.ts'),
+    import('../crypto/pairing-code.ts'),
+  ]);
+  // A slip of the pen is told before anybody is dialled.
+  parsePairingCode(pairing.code);
+  return new CodeTrust(trust, pairing);
+}
+
 async function pairBy({ code, purpose }: TypedCode, host: SessionHost, dialled: Dialled): Promise<void> {
   const { channel, keys, server } = dialled;
+  const [{ proveCode }, { parsePairingCode }] = await Promise.all([
+    import('../session/pair.ts'),
+    import('../crypto/pairing-code.ts'),
+  ]);
   const [fpC, fpS] = [host.identity.fingerprint, server.fingerprint];
   try {
     await proveCode(channel, { ...parsePairingCode(code), purpose, fpC, fpS, key: keys.pairing });

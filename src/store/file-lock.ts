@@ -14,6 +14,16 @@ export interface HeldLock {
   isHeld(): Promise<boolean>;
 }
 
+/** Loads what the first lock needs: while the network is waited for it costs nothing, at the end of a program it does. */
+export function prepareLocks(): void {
+  setImmediate(() => void loadLock());
+}
+
+/** A start that only reads stays fast. */
+function loadLock() {
+  return import('proper-lockfile');
+}
+
 const queues = new Map<string, Promise<unknown>>();
 
 /**
@@ -61,8 +71,7 @@ async function acquire(
   patience: number,
   onCompromised: () => void,
 ): Promise<() => Promise<void>> {
-  // Loaded at the first write: a start that only reads stays fast.
-  const { lock } = await import('proper-lockfile');
+  const { lock } = await loadLock();
   const end = Date.now() + patience;
   for (let pause = PAUSE.least; ; pause = Math.min(PAUSE.most, pause * 1.5)) {
     try {

@@ -21,7 +21,6 @@ import { looksRemote, type PeerAddress, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { UNITS_NOTE } from '../units.ts';
 import { path, text } from '../values.ts';
-import { findReaders } from './peers.ts';
 import { onePeer, placeOf, REACH_OPTIONS, type Reach, TRUST_NOTE, withSession } from './reaching.ts';
 
 const TARGET_NOTE =
@@ -239,6 +238,7 @@ async function readersFor(
   named: readonly string[],
 ): Promise<readonly Fingerprint[] | undefined> {
   if (named.length === 0) return undefined;
+  const { findReaders } = await import('./peers.ts');
   const readers = await findReaders(await workspace.localstream(), named);
   if (readers.length > 0) return readers;
   throw errorOf('USAGE', 'nobody is named who can open it', { hint: 'write --seal-for PEER' });

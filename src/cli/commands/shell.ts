@@ -13,7 +13,7 @@ export const help = defineCommand({
   options: {},
   examples: [{ line: 'help get', does: 'shows arguments, options and an example' }],
   run: async (context, { arguments: { command: name } }) => {
-    const { text, events } = context.help(name);
+    const { text, events } = await context.help(name);
     context.output.results(events, text);
   },
 });

@@ -117,7 +117,7 @@ export class Visitor {
       workspace,
       asker,
       progress: () => this.#reporter(),
-      help: (name) => helpOf(name, 'once', columns),
+      help: async (name) => helpOf(name, 'once', columns),
       completion: async () => '',
       openShell: async () => {},
     };
