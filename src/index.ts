@@ -15,9 +15,10 @@
 
 export type { UserName } from './auth/user-name.ts';
 export type { Grant, Right, User, UserStore } from './auth/user-store.ts';
+export type { Entry } from './client/entry.ts';
 export type { ConnectOptions } from './client/link.ts';
 export type { ScannedPeer } from './client/scan.ts';
-export type { Entry, RemoveOptions } from './client/session.ts';
+export type { RemoveOptions } from './client/session.ts';
 export { Session } from './client/session.ts';
 export type { SettingKey, Settings } from './config.ts';
 export type { SealMetadata } from './crypto/envelope-metadata.ts';

@@ -1,42 +1,23 @@
-/** The client's side of a session: list, get, put, and take what the server offers. */
+/** A session with a server, and what is asked of the server in it: to list, get, put, take, change, measure. */
 import { EventEmitter } from 'node:events';
-import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Measured } from '../net/pour.ts';
-import type { ExistingPolicy, ListedEntry, OfferedRoot } from '../protocol/messages.ts';
+import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
-import type { Connection } from '../session/connection.ts';
-import { Continuations } from '../session/continuations.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
-import {
-  IN_MEMORY,
-  insideOf,
-  isSameOffer,
-  isText,
-  type Offer,
-  receivedPlace,
-  receivedText,
-  type Target,
-} from '../session/offer.ts';
-import type {
-  GetOptions,
-  PutOptions,
-  ReceiveOptions,
-  RetryNotice,
-  SealedPutOptions,
-  TransferOptions,
-} from '../session/options.ts';
-import type { FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from '../session/report.ts';
+import { type Offer, receivedPlace } from '../session/offer.ts';
+import type { GetOptions, PutOptions, SealedPutOptions, TransferOptions } from '../session/options.ts';
+import type { FileOutcome, PeerInfo, Receipt, TransferInfo } from '../session/report.ts';
 import type { SpeedDirection } from '../session/speed-tests.ts';
-import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
 import { filterRules } from '../transfer/path-filter.ts';
 import type { Source } from '../transfer/source.ts';
-import type { TargetPlace } from '../transfer/target.ts';
-import { type ConnectOptions, isBroken, Link, type SessionHost } from './link.ts';
+import { type Entry, toEntry } from './entry.ts';
+import { type ConnectOptions, Link, type SessionHost } from './link.ts';
+import { Offers } from './offers.ts';
 import { ReceivedSeals } from './received-seals.ts';
-import { retry } from './reconnect.ts';
+import { ResumableTransfers } from './resumable-transfers.ts';
 import { sealedRoots, sealFor, unsealedPaths } from './seal-readers.ts';
 
 /** How something is removed from a share. */
@@ -47,28 +28,9 @@ export interface RemoveOptions {
   readonly onProgress?: (entries: number) => void;
 }
 
-/** A file or folder of the server. */
-export interface Entry {
-  /** Unescaped. */
-  readonly name: string;
-  readonly type: 'file' | 'folder' | 'link' | 'other' | 'share';
-  /** Bytes. */
-  readonly size: number;
-  readonly mtime: Date;
-  /** Permission bits. */
-  readonly mode: number;
-  readonly shareMode?: 'ro' | 'rw' | 'wo';
-  /** Where a link points. */
-  readonly target?: string;
-}
-
 interface SessionEvents {
   offer: [Offer];
 }
-
-/** Round trips above this many milliseconds are worth several lanes. */
-const LONG_ROUND_TRIP = 10;
-const LANES_FOR_DISTANCE = 4;
 
 /** A connection to a server, made by `connect`. It outlives a lost one: the next transfer dials again. */
 export class Session extends EventEmitter<SessionEvents> implements AsyncDisposable {
@@ -77,37 +39,26 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly #link: Link;
   readonly #host: SessionHost;
   readonly #settings: Settings;
-  readonly #inbox: string;
-  readonly #continuations = new Continuations();
-  /** The server that was connected to; another one may go on in its place. */
-  readonly #origin: Fingerprint;
-  readonly #offers = new Map<string, Offer>();
-  /** Offers that were accepted: what breaks off is offered again by its number. */
-  readonly #broken = new Map<
-    string,
-    { readonly roots: readonly OfferedRoot[]; readonly goOn: (offer: IncomingOffer) => void }
-  >();
-  readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
-  readonly #end = new AbortController();
-  /** Why it was ended from this side, where nobody closed it. */
-  #stopped: LocalstreamError | undefined;
-  #reconnecting: Promise<void> | undefined;
-  /** Transfers that want the connection back when it breaks. */
-  #active = 0;
-  /** Why the present connection broke, while another one may take its place. */
-  #lost: LocalstreamError | undefined;
+  readonly #transfers: ResumableTransfers;
+  readonly #offers: Offers;
 
   private constructor(link: Link, host: SessionHost) {
     super();
     this.#link = link;
     this.#host = host;
     this.#settings = host.settings;
-    this.#inbox = host.inbox;
-    this.closed = this.#over.promise;
-    this.#watch();
+    this.#transfers = new ResumableTransfers(link, host.settings);
+    this.closed = this.#transfers.closed;
+    this.#offers = new Offers({
+      transfers: this.#transfers,
+      settings: host.settings,
+      inbox: host.inbox,
+      peer: () => this.peer,
+      ask: (offer) => this.emit('offer', offer),
+    });
     const { fingerprint, trusted } = this.peer;
-    this.#origin = fingerprint;
-    const leave = host.trusted.follow({ fingerprint, trusted, end: (reason) => void this.#stop(reason) });
+    const end = (reason: LocalstreamError) => void this.#transfers.close(reason);
+    const leave = host.trusted.follow({ fingerprint, trusted, end });
     void this.closed.then(leave);
   }
 
@@ -121,7 +72,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     let take = (offer: IncomingOffer): void => void early.push(offer);
     const link = await Link.open(host, options, { offer: (offer) => take(offer) });
     const session = new Session(link, host);
-    take = (offer) => session.#takeOffer(offer);
+    take = (offer) => session.#offers.take(offer);
     early.forEach(take);
     return session;
   }
@@ -137,7 +88,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** Offers that wait for an answer, oldest first. */
   get offers(): readonly Offer[] {
-    return [...this.#offers.values()];
+    return this.#offers.list;
   }
 
   /**
@@ -180,12 +131,13 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });
     const once = local === STREAM_PATH ? { ...options, retryFor: 0 } : options;
     const seals = this.#seals(local, options);
-    const receipt = await this.#lasting(once, async (connection, request) => {
+    const receipt = await this.#transfers.run(once, async (connection, request) => {
       const place = (roots: readonly OfferedRoot[]) => {
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
         if (!asked) throw errorOf('BAD_MESSAGE', 'the server offers something else than what was asked for');
-        const found = this.#place(local, roots, options, request);
+        const renamed = this.#transfers.takeRenamed(request.continues, request.id);
+        const found = receivedPlace(local, roots, options, renamed, this.#settings);
         return seals?.at(found) ?? found;
       };
       const note = (transfer: { readonly id: string }, outcomes: FileOutcome[]) => {
@@ -228,7 +180,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
     const rules = filterRules({ ...options, ...(seal && only && { only: unsealedPaths(only) }) });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
-    return await this.#lasting(once, (connection, request) =>
+    return await this.#transfers.run(once, (connection, request) =>
       connection.put(specs, roots, remote, how, { ...request, rules, follow, seal }),
     );
   }
@@ -246,7 +198,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const { offeredRoots } = await import('../transfer/offered.ts');
     const { specs, ...offered } = offeredRoots(local, { rules, follow: follow ?? false });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
-    return await this.#lasting(once, (connection, request) =>
+    return await this.#transfers.run(once, (connection, request) =>
       connection.offer(specs, offered, { ...request, rules, follow, group }),
     );
   }
@@ -334,218 +286,15 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** Ends the session and the transfers in it. */
   async close(): Promise<void> {
-    await this.#stop(undefined);
-  }
-
-  async #stop(reason: LocalstreamError | undefined): Promise<void> {
-    // First: a connection that breaks now is not made again, and why it is over is known.
-    this.#end.abort(reason ?? errorOf('CLOSED'));
-    this.#stopped ??= reason;
-    await this.#link.connection.close(reason);
-    this.#over.resolve(this.#stopped);
+    await this.#transfers.close(undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Follows the present connection to its end, which is the session's unless a transfer wants another one. */
-  #watch(): void {
-    const { connection } = this.#link;
-    connection.on('settled', (transfer, outcomes) => {
-      if (transfer.direction === 'receive') this.#continuations.note(transfer.id, this.#origin, outcomes);
-    });
-    void connection.ended.then((reason) => {
-      if (this.#end.signal.aborted) this.#over.resolve(this.#stopped);
-      else if (!isBroken(reason) || this.#active === 0) this.#over.resolve(reason);
-      else this.#lost = reason;
-    });
-  }
-
-  /** Runs a transfer; when its connection breaks, on another one, until it ends or the time for that is over. */
-  async #lasting(
-    options: TransferOptions,
-    run: (connection: Connection, request: TransferRequest & { readonly id: string }) => Promise<Receipt>,
-  ): Promise<Receipt> {
-    const first = newTransferId();
-    const startedAt = performance.now();
-    let id = first;
-    let continues: string | undefined;
-    let moved = 0;
-    const onBroken = (bytesMoved: number) => {
-      moved += bytesMoved;
-    };
-    this.#active += 1;
-    try {
-      for (;;) {
-        const { connection } = this.#link;
-        options.onTransfer?.(id);
-        try {
-          const request = { ...this.#request(options, first), id, continues, onBroken };
-          const receipt = await run(connection, request);
-          this.#continuations.forget(id);
-          if (continues === undefined) return receipt;
-          const seconds = (performance.now() - startedAt) / 1000;
-          return { ...receipt, seconds, bytesMoved: moved + receipt.bytesMoved };
-        } catch (error) {
-          await this.#reconnect(connection, typed(error), options);
-        }
-        continues = id;
-        id = newTransferId();
-      }
-    } finally {
-      this.#active -= 1;
-      // Broken, and nobody who waited for another connection is left.
-      if (this.#active === 0 && this.#lost) this.#over.resolve(this.#lost);
-    }
-  }
-
-  /** Has the connection replaced, once for all transfers that were on it. Throws `broken` when that is not to be. */
-  async #reconnect(old: Connection, broken: LocalstreamError, options: TransferOptions): Promise<void> {
-    const forMilliseconds = options.retryFor ?? this.#settings.retryFor;
-    // What came through a pipe can't be read again, and what went into one not be taken back.
-    if (!isBroken(broken) || forMilliseconds === 0 || this.#end.signal.aborted) throw broken;
-    const notice = options.onRetry ?? (() => {});
-    // A lane may break before the channel notices: the rest of it goes too.
-    await old.close(broken);
-    if (this.#link.connection === old)
-      this.#reconnecting ??= this.#reopen(broken, forMilliseconds, notice).finally(() => {
-        this.#reconnecting = undefined;
-      });
-    const { signal } = options;
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(cancelled(signal));
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) stop();
-    try {
-      await Promise.race([this.#reconnecting, stopped]);
-      if (this.peer.fingerprint !== old.peer.fingerprint) options.onElsewhere?.(this.peer);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  }
-
-  async #reopen(
-    broken: LocalstreamError,
-    forMilliseconds: number,
-    notice: (next: RetryNotice) => void,
-  ): Promise<void> {
-    const { signal } = this.#end;
-    try {
-      await retry(() => this.#link.reopen(signal), broken, forMilliseconds, notice, signal);
-      this.#lost = undefined;
-      this.#watch();
-    } catch (error) {
-      this.#over.resolve(typed(error));
-      throw error;
-    }
-  }
-
-  #takeOffer(incoming: IncomingOffer): void {
-    const broken = incoming.continues === undefined ? undefined : this.#broken.get(incoming.continues);
-    if (broken && isSameOffer(broken.roots, incoming.roots)) {
-      broken.goOn(incoming);
-      return;
-    }
-    const { id, roots, total, signal } = incoming;
-    const offer: Offer = {
-      id,
-      from: this.peer,
-      roots,
-      total,
-      folder: this.#inbox,
-      signal,
-      accept: async (target, options = {}) => {
-        const into = target ?? insideOf(this.#inbox);
-        const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
-        // What is wrong with the target shows while the offer still stands.
-        this.#place(into, roots, how, {});
-        this.#offers.delete(id);
-        return await this.#acceptLasting(incoming, into, how);
-      },
-      reject: async () => {
-        this.#offers.delete(id);
-        incoming.refuse('REJECTED');
-      },
-      text: isText(incoming),
-      read: async (options = {}) => {
-        if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
-        this.#offers.delete(id);
-        return receivedText(await this.#acceptLasting(incoming, IN_MEMORY, options));
-      },
-    };
-    this.#offers.set(id, offer);
-    signal.addEventListener('abort', () => this.#offers.delete(id), { once: true });
-    this.emit('offer', offer);
-  }
-
-  async #acceptLasting(first: IncomingOffer, target: Target, options: ReceiveOptions): Promise<Receipt> {
-    let current = first;
-    let next = this.#expectAgain(current);
-    const { onTransfer, ...rest } = options;
-    try {
-      return await this.#lasting(rest, async (_connection, request) => {
-        if (request.continues !== undefined) {
-          current = await this.#offeredAgain(next.offer, options);
-          next[Symbol.dispose]();
-          next = this.#expectAgain(current);
-        }
-        onTransfer?.(current.id);
-        const place = this.#place(target, current.roots, options, {
-          id: current.id,
-          continues: current.continues,
-        });
-        return await current.accept(place, this.#existing(options), request);
-      });
-    } finally {
-      next[Symbol.dispose]();
-    }
-  }
-
-  /** From the start: once the connection is back, the server may offer again before anybody here has noticed. */
-  #expectAgain({ id, roots }: IncomingOffer): Disposable & { readonly offer: Promise<IncomingOffer> } {
-    const { promise, resolve } = Promise.withResolvers<IncomingOffer>();
-    this.#broken.set(id, { roots, goOn: resolve });
-    return { offer: promise, [Symbol.dispose]: () => void this.#broken.delete(id) };
-  }
-
-  /** Waits until the server offers again what broke off. */
-  async #offeredAgain(next: Promise<IncomingOffer>, options: ReceiveOptions): Promise<IncomingOffer> {
-    const { promise: tooLate, reject } = Promise.withResolvers<never>();
-    const patience = options.retryFor ?? this.#settings.retryFor;
-    const late = setTimeout(
-      () => reject(errorOf('TIMEOUT', 'the server does not go on with its offer')),
-      patience,
-    );
-    try {
-      return await Promise.race([next, tooLate]);
-    } finally {
-      clearTimeout(late);
-    }
-  }
-
-  #place(
-    target: Target,
-    roots: readonly OfferedRoot[],
-    options: ReceiveOptions,
-    request: Pick<TransferRequest, 'id' | 'continues'>,
-  ): TargetPlace {
-    const { id, continues } = request;
-    const renamed = id === undefined ? [] : this.#continuations.take(continues, id, this.#origin);
-    return receivedPlace(target, roots, options, renamed, this.#settings);
-  }
-
   #existing(options: TransferOptions): ExistingPolicy {
     return options.existing ?? this.#settings.existing;
-  }
-
-  #request(options: TransferOptions, shownId: string): TransferRequest {
-    const { chunk = this.#settings.chunk, limit, signal, discard, onProgress } = options;
-    const distant = this.#link.roundTrip > LONG_ROUND_TRIP;
-    const lanes = options.lanes ?? this.#settings.lanes ?? (distant ? LANES_FOR_DISTANCE : 1);
-    // For whoever looks on it is one transfer, however often its connection broke.
-    const progress = onProgress && ((now: Progress) => onProgress({ ...now, transferId: shownId }));
-    return { chunk, lanes, limit, signal, discard, onProgress: progress };
   }
 }
 
@@ -554,17 +303,4 @@ function lastComponent(path: string): string {
   if (name === undefined)
     throw errorOf('USAGE', `'${escapeText(path)}' names no file`, { hint: 'name a share first' });
   return name;
-}
-
-function toEntry(entry: ListedEntry): Entry {
-  const { name, type, size, mtime, mode, shareMode, target } = entry;
-  return {
-    name,
-    type,
-    size,
-    mtime: new Date(mtime / 1000),
-    mode,
-    ...(shareMode !== undefined && { shareMode }),
-    ...(target !== undefined && { target }),
-  };
 }
