@@ -8,7 +8,8 @@ import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
-import { SEALED_SUFFIX, type SealSpec, sealedSize } from '../transfer/sealed-source.ts';
+import { SEALED_SUFFIX } from '../transfer/name.ts';
+import { type SealSpec, sealedSize } from '../transfer/sealed-source.ts';
 
 /** What sealing takes of this machine. */
 export interface SealHost {

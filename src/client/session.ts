@@ -1,5 +1,6 @@
 /** A session with a server, and what is asked of the server in it: to list, get, put, take, change, measure. */
 import { EventEmitter } from 'node:events';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Measured } from '../net/pour.ts';
 import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
@@ -18,7 +19,6 @@ import { type ConnectOptions, Link, type SessionHost } from './link.ts';
 import { Offers } from './offers.ts';
 import { ReceivedSeals } from './received-seals.ts';
 import { ResumableTransfers } from './resumable-transfers.ts';
-import { sealedRoots, sealFor, unsealedPaths } from './seal-readers.ts';
 
 /** How something is removed from a share. */
 export interface RemoveOptions {
@@ -171,18 +171,25 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** Sends files and folders into a share, by the same rules. A text becomes a file that holds it. */
   async put(local: readonly Source[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
-    const seal = options.sealFor && (await sealFor(this.#host, options.sealFor));
+    const sealing = options.sealFor && (await this.#sealing(options.sealFor));
     const { namedRoots } = await import('../transfer/source.ts');
     const named = namedRoots(local);
     const { specs } = named;
-    const roots = seal ? sealedRoots(named.roots, seal) : named.roots;
+    const roots = sealing?.roots(named.roots) ?? named.roots;
     const { durable, dryRun, trustMtime, verify, only, follow } = options;
     const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
-    const rules = filterRules({ ...options, ...(seal && only && { only: unsealedPaths(only) }) });
+    const rules = filterRules({ ...options, ...(sealing && only && { only: sealing.paths(only) }) });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
     return await this.#transfers.run(once, (connection, request) =>
-      connection.put(specs, roots, remote, how, { ...request, rules, follow, seal }),
+      connection.put(specs, roots, remote, how, { ...request, rules, follow, seal: sealing?.spec }),
     );
+  }
+
+  /** How the files of a put are sealed, and what they and their paths are called then. */
+  async #sealing(readers: readonly Fingerprint[]) {
+    const { sealedRoots, sealFor, unsealedPaths } = await import('./seal-readers.ts');
+    const spec = await sealFor(this.#host, readers);
+    return { spec, roots: (roots: readonly OfferedRoot[]) => sealedRoots(roots, spec), paths: unsealedPaths };
   }
 
   /**

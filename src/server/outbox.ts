@@ -105,6 +105,7 @@ export class Outbox {
     const stop = () => reject(cancelled(signal));
     const late = setTimeout(() => reject(broken), forMilliseconds);
     signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
     void closed.then(() => reject(errorOf('SHUTTING_DOWN')));
     const forget = peers.whenBack(fingerprint, resolve);
     try {

@@ -17,6 +17,8 @@ export type SafePath = readonly SafeName[];
 
 /** A path that stands for standard input and output. */
 export const STREAM_PATH = '-';
+/** What a sealed file is called where it is kept: the name within, and this. */
+export const SEALED_SUFFIX = '.sealed';
 
 /** Bytes of the longest name that the usual file systems hold. */
 export const MOST_NAME_BYTES = 255;

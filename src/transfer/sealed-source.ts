@@ -5,11 +5,9 @@ import { RepeatedSeal, type SealSecret } from '../crypto/envelope-repeat.ts';
 import { errorOf } from '../errors.ts';
 import type { ManifestEntry } from '../protocol/manifest.ts';
 import type { EntryStat } from './entry-stat.ts';
-import { decodeName, encodeName, MOST_NAME_BYTES } from './name.ts';
+import { decodeName, encodeName, MOST_NAME_BYTES, SEALED_SUFFIX } from './name.ts';
 import type { SourceReader } from './source-tree.ts';
 
-/** What a sealed file is called where it is kept: the name within, and this. */
-export const SEALED_SUFFIX = '.sealed';
 /** Permission bits of a seal: what is in it is secret, it itself is not, and those of the file stand within. */
 const SEALED_MODE = 0o644;
 

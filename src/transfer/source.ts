@@ -16,10 +16,11 @@ import {
   encodeName,
   pathText,
   type SafePath,
+  SEALED_SUFFIX,
   STREAM_PATH,
 } from './name.ts';
 import { type FilterRules, PathFilter } from './path-filter.ts';
-import { asSealed, SEALED_SUFFIX, type SealedFile, SealReader, type SealSpec } from './sealed-source.ts';
+import { asSealed, type SealedFile, SealReader, type SealSpec } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
