@@ -8,6 +8,8 @@ import { errorOf } from '../errors.ts';
 import { MAX_BATCH_ENTRIES, MAX_META_PAYLOAD } from './frame.ts';
 
 export const DIGEST_BYTES = 32;
+/** Where a digest is due and there is none. */
+export const NO_DIGEST: Buffer = Buffer.alloc(DIGEST_BYTES);
 /** The longest name of one entry and the longest target of a link, in bytes. */
 const MAX_NAME_BYTES = 255;
 export const MAX_LINK_BYTES = 4095;
@@ -47,8 +49,8 @@ export function writeEntry(buffer: Buffer, entry: ManifestEntry, offset: number)
   buffer.writeUInt8(entry.kind, offset);
   buffer.writeUInt8(entry.linked ? LINKED : 0, offset + 1);
   buffer.writeUInt16BE(entry.mode, offset + 2);
-  buffer.writeBigInt64BE(BigInt(entry.mtime), offset + 4);
-  buffer.writeBigInt64BE(BigInt(entry.size), offset + 12);
+  writeInt64(buffer, entry.mtime, offset + 4);
+  writeInt64(buffer, entry.size, offset + 12);
   buffer.writeUInt16BE(entry.name.length, offset + 20);
   buffer.writeUInt16BE(entry.extra.length, offset + 22);
   buffer.set(entry.name, offset + ENTRY_FIXED);
@@ -62,6 +64,22 @@ function malformed(what: string): Error {
 
 function safeInteger(value: bigint, what: string): number {
   const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw malformed(what);
+  return number;
+}
+
+const HIGH = 2 ** 32;
+
+/** An i64 by its halves: a bigint for each of a million entries costs more than the rest of them. */
+function writeInt64(buffer: Buffer, value: number, offset: number): void {
+  const high = Math.floor(value / HIGH);
+  buffer.writeInt32BE(high, offset);
+  buffer.writeUInt32BE(value - high * HIGH, offset + 4);
+}
+
+function readInt64(payload: Buffer, offset: number, what: string): number {
+  // Exact where the result is a safe integer, and never one where it is not.
+  const number = payload.readInt32BE(offset) * HIGH + payload.readUInt32BE(offset + 4);
   if (!Number.isSafeInteger(number)) throw malformed(what);
   return number;
 }
@@ -87,8 +105,8 @@ export function readEntries(payload: Buffer): ManifestEntry[] {
     const mode = payload.readUInt16BE(offset + 2);
     const nameLength = payload.readUInt16BE(offset + 20);
     const extraLength = payload.readUInt16BE(offset + 22);
-    const size = safeInteger(payload.readBigInt64BE(offset + 12), 'a size');
-    const mtime = safeInteger(payload.readBigInt64BE(offset + 4), 'a time');
+    const size = readInt64(payload, offset + 12, 'a size');
+    const mtime = readInt64(payload, offset + 4, 'a time');
     const end = offset + ENTRY_FIXED + nameLength + extraLength;
     const linked = flags === LINKED && kind === ENTRY.file;
     if (!KINDS.has(kind) || (flags !== 0 && !linked) || mode > 0o777 || end > payload.length)
@@ -271,7 +289,7 @@ export function encodeResult(result: EntryResult): Buffer {
   return buffer;
 }
 
-/** Reads a RESULT payload: settled entries of one batch. Throws BAD_MESSAGE. */
+/** Reads a RESULT payload: settled entries of one batch, in views on it. Throws BAD_MESSAGE. */
 export function readResults(payload: Buffer): EntryResult[] {
   const results: EntryResult[] = [];
   let offset = 0;
@@ -284,8 +302,8 @@ export function readResults(payload: Buffer): EntryResult[] {
       index: payload.readUInt16BE(offset),
       outcome: outcome as OutcomeCode,
       flag: payload.readUInt16BE(offset + 3),
-      digest: copyOf(payload, offset + 5, offset + 5 + DIGEST_BYTES),
-      note: copyOf(payload, offset + RESULT_FIXED, end),
+      digest: payload.subarray(offset + 5, offset + 5 + DIGEST_BYTES),
+      note: payload.subarray(offset + RESULT_FIXED, end),
     });
     offset = end;
   }
@@ -358,5 +376,7 @@ export function readDone(payload: Buffer): { batches: number; entries: number; m
 
 /** A copy: the payload's memory belongs to a slot that is used again. */
 function copyOf(payload: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(Uint8Array.prototype.slice.call(payload, start, end));
+  const copy = Buffer.allocUnsafe(end - start);
+  payload.copy(copy, 0, start, end);
+  return copy;
 }

@@ -91,8 +91,7 @@ export class Recorder {
     for (const { path } of outcomes) if (entry.paths.length < HISTORY_PATHS) entry.paths.push(path);
     entry.chain = entry.chain.then(async () => {
       const writer = await entry.writer;
-      if (!writer) return;
-      for (const outcome of outcomes) await writer.file(outcome);
+      await writer?.files(outcomes);
     });
     // Reported when the receipt is finished.
     entry.chain.catch(() => {});

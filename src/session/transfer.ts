@@ -301,7 +301,7 @@ export class TransferEnd {
     line.post({
       kind: 'answer',
       transfer: line.transfer,
-      frame: Uint8Array.from(slot.bytes.subarray(0, length)),
+      frame: new Uint8Array(slot.bytes.subarray(0, length)),
     });
   }
 

@@ -151,12 +151,14 @@ export class ReceiptWriter implements AsyncDisposable {
   }
 
   /**
-   * Adds what became of one file. To be awaited, one after the other: that is what bounds the memory.
+   * Adds what became of some files. To be awaited, one after the other: that is what bounds the memory.
    * @throws STATE when it can't be written.
    */
-  async file(outcome: ReceiptFile): Promise<void> {
-    this.#pending += textOf({ line: 'file', ...outcome });
-    if (this.#pending.length >= BATCH) await this.#write();
+  async files(outcomes: readonly ReceiptFile[]): Promise<void> {
+    for (const outcome of outcomes) {
+      this.#pending += textOf({ line: 'file', ...outcome });
+      if (this.#pending.length >= BATCH) await this.#write();
+    }
   }
 
   /**

@@ -4,7 +4,7 @@
 import { digestOf } from '../crypto/digest.ts';
 import { errorOf } from '../errors.ts';
 import { PIECE_BYTES } from '../protocol/frame.ts';
-import { ANSWER, type Answer, ENTRY, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
+import { ANSWER, type Answer, ENTRY, NO_DIGEST, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
 import type { BasisJobs } from './basis-jobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import { freeNames } from './free-name.ts';
@@ -12,7 +12,7 @@ import { checkLinkTarget } from './link.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { decodeName, type SafeName } from './name.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
-import { type LiveEntry, NO_DIGEST } from './receiver-entries.ts';
+import type { LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { Settlement } from './settlement.ts';
 import type { Present, TargetStore } from './target-store.ts';

@@ -1,5 +1,5 @@
 /** What the file system says of one entry, in the units of a transfer. */
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 
 /** `other` is a pipe, a device or a socket: never opened, never sent. */
 export type EntryType = 'file' | 'folder' | 'link' | 'other';
@@ -27,16 +27,25 @@ export interface EntryStat {
   readonly sparse: boolean;
 }
 
-function typeOf(stats: BigIntStats): EntryType {
-  if (stats.isFile()) return 'file';
-  if (stats.isDirectory()) return 'folder';
-  return stats.isSymbolicLink() ? 'link' : 'other';
+// Of a million files there are some million of these: what fits into a number is not reckoned as a bigint.
+
+function typeOf(mode: number): EntryType {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFREG:
+      return 'file';
+    case constants.S_IFDIR:
+      return 'folder';
+    case constants.S_IFLNK:
+      return 'link';
+    default:
+      return 'other';
+  }
 }
 
 /** Nanoseconds to whole microseconds, rounded down on both sides of 1970. */
 function microseconds(nanoseconds: bigint): number {
-  const rest = nanoseconds % 1000n;
-  const whole = Number((nanoseconds - (rest < 0n ? rest + 1000n : rest)) / 1000n);
+  const towardsZero = nanoseconds / 1000n;
+  const whole = Number(towardsZero) - (nanoseconds < 0n && towardsZero * 1000n !== nanoseconds ? 1 : 0);
   // What a number holds exactly ends in the year 2255, and some file systems give nonsense times.
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, whole));
 }
@@ -53,10 +62,12 @@ export function fsTime(time: number): string {
 
 /** Reads what `lstat` or `fstat` with `bigint: true` gave. */
 export function entryStat(stats: BigIntStats): EntryStat {
+  const mode = Number(stats.mode);
+  const size = Number(stats.size);
   return {
-    type: typeOf(stats),
-    size: Number(stats.size),
-    mode: Number(stats.mode & 0o7777n),
+    type: typeOf(mode),
+    size,
+    mode: mode & 0o7777,
     mtime: microseconds(stats.mtimeNs),
     mtimeNanoseconds: stats.mtimeNs,
     changedNanoseconds: stats.ctimeNs,
@@ -64,7 +75,7 @@ export function entryStat(stats: BigIntStats): EntryStat {
     inode: stats.ino,
     links: Number(stats.nlink),
     owner: Number(stats.uid),
-    sparse: stats.blocks * 512n < stats.size,
+    sparse: Number(stats.blocks) * 512 < size,
   };
 }
 

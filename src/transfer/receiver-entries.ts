@@ -2,13 +2,10 @@
 import type { Digest } from '../crypto/digest.ts';
 import { type FlagName, LocalstreamError } from '../errors.ts';
 import { flagOfError } from '../protocol/flags.ts';
-import { DIGEST_BYTES, type ManifestEntry } from '../protocol/manifest.ts';
+import type { ManifestEntry } from '../protocol/manifest.ts';
 import type { SafeName } from './name.ts';
 import type { Settled } from './progress.ts';
 import type { BasisFile, FolderAttributes, PartialFile, Placement } from './target-store.ts';
-
-/** Where a digest is due and there is none. */
-export const NO_DIGEST: Buffer = Buffer.alloc(DIGEST_BYTES);
 
 /** Why an entry failed, as the source is told it. */
 export interface Failure {

@@ -15,6 +15,7 @@ import {
   ENTRY,
   encodeAnswers,
   type ManifestEntry,
+  NO_DIGEST,
   OUTCOME,
   readDone,
   readEntries,
@@ -28,14 +29,7 @@ import { IncomingFile } from './incoming-file.ts';
 import { ManifestFolders } from './manifest-folders.ts';
 import { decodeName } from './name.ts';
 import { PieceBuffer } from './piece-buffer.ts';
-import {
-  addEntry,
-  failureOf,
-  type LiveBatch,
-  type LiveEntry,
-  NO_DIGEST,
-  oldDigest,
-} from './receiver-entries.ts';
+import { addEntry, failureOf, type LiveBatch, type LiveEntry, oldDigest } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import { Settlement } from './settlement.ts';
 import type { Placement, TargetStore } from './target-store.ts';

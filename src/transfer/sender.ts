@@ -28,6 +28,7 @@ import {
   type EntryResult,
   encodeDone,
   entryBytes,
+  NO_DIGEST,
   OUTCOME,
   readAnswers,
   readBasis,
@@ -42,7 +43,6 @@ import type { LiveBatch, LiveEntry, State } from './sender-entries.ts';
 import { SenderNotices, writeFrame } from './sender-notices.ts';
 import type { SenderOptions } from './sender-options.ts';
 import type { SourceEntry, SourceTree } from './source-tree.ts';
-import { isZero } from './zeros.ts';
 
 /** A frame's length in bytes, or why there is none now. */
 export type Produced = number | 'wait' | 'again' | 'finished';
@@ -284,7 +284,7 @@ export class Sender<Reference> {
         outcome: result.outcome,
         size: kind === ENTRY.file ? (live.streamed ?? Math.max(0, size)) : 0,
         digest:
-          kind === ENTRY.file && !failed && !isZero(result.digest)
+          kind === ENTRY.file && !failed && !result.digest.equals(NO_DIGEST)
             ? result.digest.toString('hex')
             : undefined,
         linked: live.source.entry.linked ?? false,
@@ -339,5 +339,6 @@ export class Sender<Reference> {
 
 /** The name that a file got, or the reason why it has none. */
 function noteOf({ outcome, note }: EntryResult): string {
+  if (note.length === 0) return '';
   return outcome === OUTCOME.committed ? decodeName(note) : Buffer.from(note).toString('utf8');
 }

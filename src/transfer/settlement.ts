@@ -3,15 +3,16 @@ import { createDigest } from '../crypto/digest.ts';
 import { errorOf, type FlagName } from '../errors.ts';
 import { flagNumber } from '../protocol/flags.ts';
 import { FRAME, type FrameHeader, MAX_META_PAYLOAD, makeFrame } from '../protocol/frame.ts';
-import { cutText, ENTRY, encodeResult, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
+import { cutText, ENTRY, encodeResult, NO_DIGEST, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
 import type { BasisJobs } from './basis-jobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { encodeName, type SafeName } from './name.ts';
 import type { Settled } from './progress.ts';
-import { failureOf, type LiveBatch, type LiveEntry, NO_DIGEST } from './receiver-entries.ts';
+import { failureOf, type LiveBatch, type LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 
+const EMPTY = new Uint8Array(0);
 const RESULT_LIMIT = MAX_META_PAYLOAD - 512;
 
 /** The batches that are open, and the results of their entries. */
@@ -123,7 +124,7 @@ export class Settlement<Folder> {
       outcome,
       flag: flagNumber(flag),
       digest,
-      note: outcome === OUTCOME.committed ? encodeName(note) : cutText(note),
+      note: note === '' ? EMPTY : outcome === OUTCOME.committed ? encodeName(note) : cutText(note),
     });
     if (batch.resultBytes + result.length > RESULT_LIMIT) this.#flush(batch);
     batch.results.push(result);

@@ -58,7 +58,7 @@ async function useAll(): Promise<void> {
     peer,
     started: new Date(),
   });
-  await receipt.file({ path: 'a', outcome: 'committed', size: 1 });
+  await receipt.files([{ path: 'a', outcome: 'committed', size: 1 }]);
   await using log = new ErrorLog(home, { maxBytes: 4096, keep: 2 });
   for (let number = 0; number < 100; number++) log.write({ error: new Error('x'.repeat(100)) });
 }

@@ -33,7 +33,7 @@ test('a receipt is read back line by line and in short', async (t) => {
     { path: 'a\udc80\u001b\u009b.txt', outcome: 'committed', size: 5, digest: 'e'.repeat(64) },
     { path: 'b', outcome: 'failed', size: 7, code: 'NO_SPACE', reason: 'the disk is full' },
   ] as const;
-  for (const file of files) await writer.file(file);
+  await writer.files(files);
   const signature = { body: 'Ym9keQ==', signature: 'c2ln', signedBy: PEER.fingerprint };
   await writer.finish(END, signature);
 
@@ -57,12 +57,14 @@ test('the outcomes of many files are written and read in small memory', async (t
   const writer = await store.create(start());
   const count = 200_000;
   for (let number = 0; number < count; number++) {
-    await writer.file({
-      path: `folder/${number}`,
-      outcome: 'committed',
-      size: number,
-      digest: 'e'.repeat(64),
-    });
+    await writer.files([
+      {
+        path: `folder/${number}`,
+        outcome: 'committed',
+        size: number,
+        digest: 'e'.repeat(64),
+      },
+    ]);
   }
   await writer.finish(END);
   const [name = ''] = await store.names();
@@ -81,7 +83,7 @@ test('a receipt that was cut short or damaged shows what is left of it', async (
   const home = temporaryHome(t);
   const store = new ReceiptStore(home, BOUNDS);
   const writer = await store.create(start());
-  await writer.file({ path: 'a', outcome: 'committed', size: 1 });
+  await writer.files([{ path: 'a', outcome: 'committed', size: 1 }]);
   await writer.finish(END);
   const [name = ''] = await store.names();
   const path = join(home.receipts, name);
@@ -107,7 +109,7 @@ test('a writer that is left shows as a receipt without an end', async (t) => {
   const store = new ReceiptStore(temporaryHome(t), BOUNDS);
   {
     await using writer = await store.create(start());
-    await writer.file({ path: 'a', outcome: 'same', size: 1 });
+    await writer.files([{ path: 'a', outcome: 'same', size: 1 }]);
   }
   const [summary] = await gather(store.list());
   assert.equal(summary?.end, undefined);
