@@ -7,7 +7,8 @@ import { loadavg } from 'node:os';
 import { openSeal } from '../src/crypto/envelope-open.ts';
 import { SEAL_SECRET_BYTES } from '../src/crypto/envelope-repeat.ts';
 import { createIdentity } from '../src/crypto/identity.ts';
-import { SealReader, sealedSize } from '../src/transfer/sealed-source.ts';
+import { sealedSize, sealingFor } from '../src/transfer/sealed-source.ts';
+import type { SourceReader } from '../src/transfer/source-tree.ts';
 
 const MIB = 1024 * 1024;
 const size = Math.round(Number(process.argv[2] ?? 4) * 1024) * MIB;
@@ -17,13 +18,13 @@ const readers = [{ fingerprint, encryptionKey: createPublicKey(identity.encrypti
 const spec = { readers, signingKey, signingSpki, secret: randomBytes(SEAL_SECRET_BYTES) };
 const content = randomBytes(4 * MIB);
 
-function reader(): SealReader {
+function reader(): SourceReader {
   const inner = {
     readAt: (buffer: Buffer, position: number) => content.copy(buffer, 0, position % content.length),
     verifyUnchanged: () => {},
     close: () => {},
   };
-  return new SealReader(inner, { name: 'bench', mtime: 0, mode: 0o644, size, marks: '' }, spec);
+  return sealingFor(spec).read(inner, { name: 'bench', mtime: 0, mode: 0o644, size, marks: '' });
 }
 
 function* sealed(): Generator<Buffer> {

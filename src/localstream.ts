@@ -9,6 +9,7 @@ import type { ScannedPeer } from './client/scan.ts';
 import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import type { OpenedSeal } from './crypto/envelope-open.ts';
+import type { SealSecret } from './crypto/envelope-repeat.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser, FoundPeer } from './discovery/browser.ts';
 import type { Discovery } from './discovery/mdns.ts';
@@ -21,11 +22,11 @@ import { TrustedSessions } from './session/trusted-sessions.ts';
 import type { VerifiedFile } from './session/verify.ts';
 import type { Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
+import { prepareLocks } from './store/file-lock.ts';
 import { ensureHome, type Home, resolveHome } from './store/home.ts';
 import { loadIdentity } from './store/identity-store.ts';
 import type { Warn } from './store/json-file.ts';
 import { ReceiptStore } from './store/receipt-store.ts';
-import { SealSecrets } from './store/seal-secret.ts';
 import { SessionStore } from './store/session-store.ts';
 import { loadSettings } from './store/settings-store.ts';
 import { TrustStore } from './store/trust-store.ts';
@@ -146,7 +147,9 @@ export class Localstream implements AsyncDisposable {
       ...this.#host,
       elsewhere: (fingerprint: Fingerprint, signal?: AbortSignal) => this.#whereIs(fingerprint, signal),
     };
-    const session = await Session.connect(host, options);
+    const connecting = Session.connect(host, options);
+    prepareLocks();
+    const session = await connecting;
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
     return session;
@@ -309,7 +312,7 @@ interface HostParts {
   readonly inbox: string;
   /** Servers whose keys were taken unseen in this run. */
   readonly unseen: Set<Fingerprint>;
-  readonly sealSecrets: SealSecrets;
+  readonly sealSecret: () => Promise<SealSecret>;
   readonly trusted: TrustedSessions;
 }
 
@@ -352,7 +355,10 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
       users,
       inbox: settings.inbox.folder === null ? home.inbox : resolve(settings.inbox.folder),
       unseen: new Set(),
-      sealSecrets: new SealSecrets(home, identity, warn),
+      sealSecret: async () => {
+        const { SealSecrets } = await import('./store/seal-secret.ts');
+        return await new SealSecrets(home, identity, warn).get();
+      },
       trusted: new TrustedSessions(trust),
     },
     home,

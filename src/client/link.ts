@@ -1,4 +1,5 @@
 /** The connection of a session, and another one in its place when it breaks: same server, same key, nothing asked again. */
+import type { SealSecret } from '../crypto/envelope-repeat.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf, exitOf, LocalstreamError } from '../errors.ts';
@@ -13,7 +14,6 @@ import type { PeerInfo } from '../session/report.ts';
 import { typed } from '../session/transfers.ts';
 import type { TrustedSessions } from '../session/trusted-sessions.ts';
 import type { Settings } from '../settings.ts';
-import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { type Address, type Dialled, dial, dialLane } from './dial.ts';
@@ -32,7 +32,7 @@ export interface SessionHost {
   readonly inbox: string;
   /** Servers whose keys were pinned unseen in this run. */
   readonly unseen: Set<Fingerprint>;
-  readonly sealSecrets: SealSecrets;
+  readonly sealSecret: () => Promise<SealSecret>;
   readonly trusted: TrustedSessions;
   /** Where a server may be now that it does not answer where it was. All of it is hearsay: its key decides. */
   readonly elsewhere?: (

@@ -1,12 +1,12 @@
 /** For whom a file is sealed: trusted peers whose encryption keys are known. */
 import { createPublicKey } from 'node:crypto';
 import { MOST_READERS, type Reader } from '../crypto/envelope.ts';
+import type { SealSecret } from '../crypto/envelope-repeat.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
-import type { SealSecrets } from '../store/seal-secret.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import { SEALED_SUFFIX } from '../transfer/name.ts';
 import { type SealSpec, sealedSize } from '../transfer/sealed-source.ts';
@@ -15,7 +15,8 @@ import { type SealSpec, sealedSize } from '../transfer/sealed-source.ts';
 export interface SealHost {
   readonly identity: Identity;
   readonly trust: TrustStore;
-  readonly sealSecrets: SealSecrets;
+  /** The secret by which a seal comes out the same when its transfer goes on. */
+  readonly sealSecret: () => Promise<SealSecret>;
 }
 
 /** The keys of some readers. Throws NOT_TRUSTED, NOT_FOUND where one has never been met. */
@@ -40,7 +41,7 @@ export async function sealFor(host: SealHost, fingerprints: readonly Fingerprint
   if (readers.length === 0 || readers.length > MOST_READERS)
     throw errorOf('USAGE', `a seal has from 1 to ${MOST_READERS} readers`);
   const { signingKey, signingSpki } = host.identity;
-  return { readers, signingKey, signingSpki, secret: await host.sealSecrets.get() };
+  return { readers, signingKey, signingSpki, secret: await host.sealSecret() };
 }
 
 /** Roots as they are offered where files are sealed. */

@@ -11,8 +11,8 @@ import type { GetOptions, PutOptions, SealedPutOptions, TransferOptions } from '
 import type { FileOutcome, PeerInfo, Receipt, TransferInfo } from '../session/report.ts';
 import type { SpeedDirection } from '../session/speed-tests.ts';
 import type { Settings } from '../settings.ts';
+import { filterRules } from '../transfer/filter-rules.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
-import { filterRules } from '../transfer/path-filter.ts';
 import type { Source } from '../transfer/source.ts';
 import { type Entry, toEntry } from './entry.ts';
 import { type ConnectOptions, Link, type SessionHost } from './link.ts';

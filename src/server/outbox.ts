@@ -7,8 +7,8 @@ import { laneCount } from '../session/lane-count.ts';
 import type { Progress, Receipt } from '../session/report.ts';
 import { cancelled, newTransferId, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
+import { filterRules } from '../transfer/filter-rules.ts';
 import { offeredRoots } from '../transfer/offered.ts';
-import { filterRules } from '../transfer/path-filter.ts';
 import type { Source } from '../transfer/source.ts';
 import type { Peers } from './peers.ts';
 

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { errorOf } from '../errors.ts';
 import { MAX_TEXT } from '../protocol/limits.ts';
 import type { OfferedRoot, OfferedTotal } from '../protocol/messages.ts';
-import { filterRules } from '../transfer/path-filter.ts';
+import { filterRules } from '../transfer/filter-rules.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { localPlace, memoryPlace, type PlaceOptions } from '../transfer/target-place.ts';
 import type { ReceiveOptions } from './options.ts';

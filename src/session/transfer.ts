@@ -14,7 +14,7 @@ import { type LimitedFlow, Limiter } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
-import type { FilterRules } from '../transfer/path-filter.ts';
+import type { FilterRules } from '../transfer/filter-rules.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
 import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';

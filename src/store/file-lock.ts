@@ -14,9 +14,12 @@ export interface HeldLock {
   isHeld(): Promise<boolean>;
 }
 
-/** Loads what the first lock needs: while the network is waited for it costs nothing, at the end of a program it does. */
+/** Milliseconds after which a server that was dialled has got something to think about. */
+const DIALLED = 4;
+
+/** Loads what the first lock needs: while a server answers it costs nothing, at the end of a program it does. */
 export function prepareLocks(): void {
-  setImmediate(() => void loadLock());
+  setTimeout(() => void loadLock(), DIALLED).unref();
 }
 
 /** A start that only reads stays fast. */

@@ -3,7 +3,6 @@ import * as v from 'valibot';
 import type { Settings } from '../config.ts';
 import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { systemCode } from '../errors.ts';
-import { prepareLocks } from './file-lock.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type Warn } from './json-file.ts';
 import { timeStamp } from './time-stamp.ts';
@@ -131,7 +130,6 @@ export class SessionStore implements AsyncDisposable {
     const id = beginning.id ?? randomBytes(16).toString('hex');
     const { role, peer, address, port } = beginning;
     const started = new Date();
-    prepareLocks();
     this.#own.set(id, {
       id,
       role,

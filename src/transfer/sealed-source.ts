@@ -32,6 +32,24 @@ export interface SealedFile {
   readonly marks: string;
 }
 
+/** Seals the files of a tree while they are read. */
+export interface Sealing {
+  readonly asSealed: (
+    entry: ManifestEntry,
+    seen: EntryStat | undefined,
+  ) => { readonly entry: ManifestEntry; readonly file: SealedFile };
+  /** Reads a file as its seal. Takes over `inner`, and closes it. */
+  readonly read: (inner: SourceReader, file: SealedFile) => SourceReader;
+}
+
+/** What seals as a transfer wants it. */
+export function sealingFor(spec: SealSpec): Sealing {
+  return {
+    asSealed: (entry, seen) => asSealed(entry, seen, spec),
+    read: (inner, file) => new SealReader(inner, file, spec),
+  };
+}
+
 /** Bytes of the seal of a file of `size` bytes; negative for a stream. */
 export function sealedSize(size: number, { readers }: Pick<SealSpec, 'readers'>): number {
   return size < 0 ? size : sealedBytes(size, readers.length);
@@ -42,7 +60,7 @@ export function sealedSize(size: number, { readers }: Pick<SealSpec, 'readers'>)
  * @param seen What the walk saw; what comes through a pipe has no such thing, and comes only once.
  * @throws BAD_NAME.
  */
-export function asSealed(
+function asSealed(
   entry: ManifestEntry,
   seen: EntryStat | undefined,
   spec: SealSpec,
@@ -62,8 +80,8 @@ export function asSealed(
   };
 }
 
-/** Reads a file as its seal, in order, in memory of two pieces. Takes over `inner`, and closes it. */
-export class SealReader implements SourceReader {
+/** Reads a file in order, in memory of two pieces. */
+class SealReader implements SourceReader {
   readonly #inner: SourceReader;
   readonly #file: SealedFile;
   readonly #seal: RepeatedSeal;

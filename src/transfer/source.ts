@@ -7,6 +7,7 @@ import { ENTRY, type ManifestEntry } from '../protocol/manifest.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { EntryStat } from './entry-stat.ts';
+import type { FilterRules } from './filter-rules.ts';
 import { Folder } from './folder.ts';
 import { checkLinkTarget } from './link.ts';
 import {
@@ -19,8 +20,8 @@ import {
   SEALED_SUFFIX,
   STREAM_PATH,
 } from './name.ts';
-import { type FilterRules, PathFilter } from './path-filter.ts';
-import { asSealed, type SealedFile, SealReader, type SealSpec } from './sealed-source.ts';
+import { PathFilter } from './path-filter.ts';
+import type { SealedFile, Sealing } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
@@ -77,7 +78,7 @@ export interface SourceOptions {
   /** Links are sent as what they point at. Only for what the user of this machine named. */
   readonly follow: boolean;
   /** Files are sealed while they are read. Only for what the user of this machine named. */
-  readonly seal?: SealSpec | undefined;
+  readonly sealing?: Sealing | undefined;
 }
 
 /** What standard input is called where no other name is given. */
@@ -157,16 +158,16 @@ export function openSourceTree(
   function* walkAll(): Generator<SourceEntry<SourceHandle>> {
     for (const spec of specs)
       for (const found of walkSpec(spec, open, options))
-        yield options.seal ? sealedEntry(found, options.seal) : found;
+        yield options.sealing ? sealedEntry(found, options.sealing) : found;
   }
   return {
     walk: walkAll,
     open: (handle: SourceHandle, size: number): SourceReader => {
       const { sealed } = handle;
-      if (!sealed || !options.seal) return openPlain(handle, size);
+      if (!sealed || !options.sealing) return openPlain(handle, size);
       const reader = openPlain(handle, sealed.size);
       try {
-        return new SealReader(reader, sealed, options.seal);
+        return options.sealing.read(reader, sealed);
       } catch (error) {
         reader.close();
         throw error;
@@ -189,11 +190,11 @@ function openPlain({ root, path, seen, followed, text }: SourceHandle, size: num
 }
 
 /** The entry of a file that is sealed while it is read; everything else as it is. */
-function sealedEntry(found: SourceEntry<SourceHandle>, seal: SealSpec): SourceEntry<SourceHandle> {
+function sealedEntry(found: SourceEntry<SourceHandle>, sealing: Sealing): SourceEntry<SourceHandle> {
   const { entry, path, reference } = found;
   if (entry.kind !== ENTRY.file) return found;
   try {
-    const sealed = asSealed(entry, reference.seen, seal);
+    const sealed = sealing.asSealed(entry, reference.seen);
     return {
       entry: sealed.entry,
       path: `${path}${SEALED_SUFFIX}`,

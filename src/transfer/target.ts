@@ -2,11 +2,12 @@
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import type { EntryStat } from './entry-stat.ts';
+import type { FilterRules } from './filter-rules.ts';
 import { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
 import { checkName, checkPath, collisionKey, type SafeName } from './name.ts';
 import { hasPartial, removeSecondNames } from './partial.ts';
-import { type FilterRules, PathFilter } from './path-filter.ts';
+import { PathFilter } from './path-filter.ts';
 import { type CommitPolicy, placeLink } from './publish.ts';
 import { SourceFile } from './source-file.ts';
 import { TargetFile } from './target-file.ts';

@@ -1,7 +1,7 @@
 /** What the main thread and a transfer worker say to each other. Bytes of files never travel in these: slots do. */
 import type { ErrorCode } from '../errors.ts';
 import type { ExistingPolicy } from '../protocol/messages.ts';
-import type { FilterRules } from './path-filter.ts';
+import type { FilterRules } from './filter-rules.ts';
 import type { Counters, Settled } from './progress.ts';
 import type { SealSpec } from './sealed-source.ts';
 import type { SourceSpec } from './source.ts';

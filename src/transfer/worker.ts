@@ -5,6 +5,7 @@ import { HEADER_BYTES, maxPayload, readHeader } from '../protocol/frame.ts';
 import { MAX_TEXT } from '../protocol/limits.ts';
 import type { Settled } from './progress.ts';
 import { Receiver } from './receiver.ts';
+import type { Sealing, SealSpec } from './sealed-source.ts';
 import { Sender } from './sender.ts';
 import { SharedSource } from './shared-source.ts';
 import { openSourceTree, type SourceHandle } from './source.ts';
@@ -87,13 +88,14 @@ class SourceEnd implements End {
   readonly #tell: (path: string | undefined) => void;
   #finished = false;
 
-  constructor(message: Extract<ToWorker, { kind: 'source' }>) {
+  constructor(message: Extract<ToWorker, { kind: 'source' }>, sealing: Sealing | undefined) {
     this.#transfer = message.transfer;
     this.#plan = message.plan;
     this.#limit = maxPayload(message.chunk);
     this.#tell = currentTeller(message.transfer);
     for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
-    this.#tree = openSourceTree(message.roots, message);
+    const { rules, follow } = message;
+    this.#tree = openSourceTree(message.roots, { rules, follow, sealing });
     this.#group = message.group === undefined ? undefined : joinGroup(message.group);
     this.#sender = new Sender(this.#group?.source.share(this.#tree) ?? this.#tree, {
       chunk: message.chunk,
@@ -238,13 +240,22 @@ function schedule(): void {
   setImmediate(workAll);
 }
 
-function open(message: ToWorker): End | undefined {
-  if (message.kind === 'source') return new SourceEnd(message);
+function open(message: ToWorker, sealing: Sealing | undefined): End | undefined {
+  if (message.kind === 'source') return new SourceEnd(message, sealing);
   if (message.kind === 'target') return new TargetEnd(message);
   return undefined;
 }
 
-port.on('message', (message: ToWorker) => {
+/** What is said of transfers whose sealing is still being loaded: most seal nothing, and start without it. */
+const held = new Map<number, ToWorker[]>();
+
+async function openSealed(transfer: number, seal: SealSpec, messages: readonly ToWorker[]): Promise<void> {
+  const { sealingFor } = await import('./sealed-source.ts');
+  held.delete(transfer);
+  for (const message of messages) take(message, sealingFor(seal));
+}
+
+function take(message: ToWorker, sealing?: Sealing): void {
   const { transfer } = message;
   if (message.kind === 'end') {
     const end = ends.get(transfer);
@@ -253,9 +264,20 @@ port.on('message', (message: ToWorker) => {
     post(transfer, { kind: 'closed' });
     return;
   }
-  const end = ends.get(transfer) ?? guarded(transfer, () => open(message), undefined);
+  const end = ends.get(transfer) ?? guarded(transfer, () => open(message, sealing), undefined);
   if (!end) return;
   ends.set(transfer, end);
   guarded(transfer, () => end.take(message), undefined);
   schedule();
+}
+
+port.on('message', (message: ToWorker) => {
+  const { transfer } = message;
+  const earlier = held.get(transfer);
+  if (earlier) earlier.push(message);
+  else if (message.kind === 'source' && message.seal) {
+    const messages = [message];
+    held.set(transfer, messages);
+    void openSealed(transfer, message.seal, messages);
+  } else take(message);
 });
