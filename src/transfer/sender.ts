@@ -44,6 +44,9 @@ import { SenderNotices, writeFrame } from './sender-notices.ts';
 import type { SenderOptions } from './sender-options.ts';
 import type { SourceEntry, SourceTree } from './source-tree.ts';
 
+/** The first batch is small, and each that follows twice as large: the target has nothing to do until it has one. */
+const FIRST_BATCH_ENTRIES = 32;
+
 /** A frame's length in bytes, or why there is none now. */
 export type Produced = number | 'wait' | 'again' | 'finished';
 
@@ -142,7 +145,8 @@ export class Sender<Reference> {
     const limit = HEADER_BYTES + MAX_META_PAYLOAD;
     const { counters } = this.#options;
     let offset = HEADER_BYTES;
-    while (batch.entries.length < MAX_BATCH_ENTRIES) {
+    const most = Math.min(MAX_BATCH_ENTRIES, FIRST_BATCH_ENTRIES * 2 ** this.#nextBatch);
+    while (batch.entries.length < most) {
       const source = this.#held ?? this.#nextEntry();
       if (!source) break;
       this.#held = undefined;

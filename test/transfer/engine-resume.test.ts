@@ -316,7 +316,8 @@ suite('a process that is killed', () => {
       const partials = [...survey(to).keys()]
         .filter(isPartial)
         .map((path) => path.replace(/-\d+\.part$/, ''));
-      assert.equal(new Set(partials).size, partials.length, partials.join());
+      // One at the most was just being taken over: then the new one stands beside the old for an instant.
+      assert.ok(partials.length - new Set(partials).size <= 1, partials.join());
     }
     assert.ok(kills >= 3);
     const moved = readFileSync(notes, 'utf8')

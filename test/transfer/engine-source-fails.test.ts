@@ -20,7 +20,7 @@ test('old files that are compared are let go when the source fails in the middle
     writeFileSync(join(source, name), Buffer.alloc(SIZE, 1));
     writeFileSync(join(target, 'source', name), Buffer.alloc(SIZE, 2));
   }
-  const announced: string[] = [];
+  const announced = new Map<string, string>();
   const cut = new Set<string>();
   const run = transfer({
     sources: [source],
@@ -30,9 +30,9 @@ test('old files that are compared are let go when the source fails in the middle
       const header = readHeader(frame, frame.length);
       const payload = frame.subarray(HEADER_BYTES, HEADER_BYTES + header.length);
       if (to === 'receiver' && header.type === FRAME.manifest)
-        for (const { kind, name } of readEntries(payload))
-          announced.push(kind === ENTRY.file ? Buffer.from(name).toString() : '');
-      const name = announced[header.index];
+        for (const [index, { kind, name }] of readEntries(payload).entries())
+          if (kind === ENTRY.file) announced.set(`${header.batch} ${index}`, Buffer.from(name).toString());
+      const name = announced.get(`${header.batch} ${header.index}`);
       // Its first piece is on its way; the second will not be there.
       if (to === 'receiver' && header.type === FRAME.data && name && cut.size < FAILING && !cut.has(name)) {
         cut.add(name);
