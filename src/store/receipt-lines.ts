@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import * as v from 'valibot';
 import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
-import { jsonText } from './json-text.ts';
+import { jsonText, withoutControls } from './json-text.ts';
 import { timeStamp } from './time-stamp.ts';
 
 /** A line above this is damage: reading it on would exhaust the memory. */
@@ -72,6 +72,12 @@ export type ReceiptFile = Content<'file'>;
 export type ReceiptSignature = Content<'signed'>;
 /** How a transfer ended, in all. */
 export type ReceiptEnd = Content<'end'>;
+
+/** The lines of some files at once: of a million, each object and each look for control characters counts. */
+export function fileLines(outcomes: readonly ReceiptFile[]): string {
+  const texts = outcomes.map((outcome) => `{"line":"file",${JSON.stringify(outcome).slice(1)}\n`);
+  return withoutControls(texts.join(''));
+}
 
 /** A line as it stands in the file, its end included. */
 export function textOf(line: ReceiptLine): string {

@@ -7,6 +7,7 @@ import { syncFolder } from './atomic-file.ts';
 import { ensurePrivateFolder, type Home, unusable } from './home.ts';
 import {
   type DamagedLine,
+  fileLines,
   linesOf,
   parseLine,
   type ReceiptEnd,
@@ -155,10 +156,8 @@ export class ReceiptWriter implements AsyncDisposable {
    * @throws STATE when it can't be written.
    */
   async files(outcomes: readonly ReceiptFile[]): Promise<void> {
-    for (const outcome of outcomes) {
-      this.#pending += textOf({ line: 'file', ...outcome });
-      if (this.#pending.length >= BATCH) await this.#write();
-    }
+    this.#pending += fileLines(outcomes);
+    if (this.#pending.length >= BATCH) await this.#write();
   }
 
   /**
