@@ -5,10 +5,21 @@ import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * What is timed: one big file each way, a tree of many small ones, a tree of files of all sizes, the first tree once more
- * when it is there already, one tiny file from a cold start, and saying the version.
+ * What is timed: one big file each way; a tree of many small ones, a tree of files of all sizes, and the first tree once
+ * more when it is there already, each fetched and sent; one tiny file from a cold start; and saying the version.
  */
-export const TASKS = ['get', 'put', 'tree', 'mixed', 'again', 'start', 'version'] as const;
+export const TASKS = [
+  'get',
+  'put',
+  'tree',
+  'tree-put',
+  'mixed',
+  'mixed-put',
+  'again',
+  'again-put',
+  'start',
+  'version',
+] as const;
 export type Task = (typeof TASKS)[number];
 
 /** The folders of a benchmark, all in memory. */

@@ -55,8 +55,9 @@ export function makeWorkplace(
   const needed = (...some: Task[]): boolean => some.some((task) => tasks.includes(task));
   if (needed('get', 'put')) fill(join(shared, 'big'), size);
   fill(join(shared, 'tiny'), 1024);
-  if (needed('tree', 'again')) fillTree(join(shared, 'tree'), Array(files).fill(SMALL_BYTES));
-  if (needed('mixed')) fillTree(join(shared, 'mixed'), mixedSizes(mixed));
+  if (needed('tree', 'tree-put', 'again', 'again-put'))
+    fillTree(join(shared, 'tree'), Array(files).fill(SMALL_BYTES));
+  if (needed('mixed', 'mixed-put')) fillTree(join(shared, 'mixed'), mixedSizes(mixed));
   return workplace;
 }
 
@@ -85,24 +86,37 @@ function fill(path: string, size: number): void {
 export function bytesOf(task: Task, { size, files, mixed: count }: Amounts): number {
   const tree = files * SMALL_BYTES;
   const mixed = mixedSizes(count).reduce((sum, bytes) => sum + bytes, 0);
-  return { get: size, put: size, tree, mixed, again: tree, start: 1024, version: 0 }[task];
+  return { big: size, tree, mixed, tiny: 1024, nothing: 0 }[materialOf(task)];
+}
+
+/** What a task moves. */
+function materialOf(task: Task): 'big' | 'tree' | 'mixed' | 'tiny' | 'nothing' {
+  if (task === 'get' || task === 'put') return 'big';
+  if (task === 'mixed' || task === 'mixed-put') return 'mixed';
+  if (task === 'start') return 'tiny';
+  return task === 'version' ? 'nothing' : 'tree';
+}
+
+function targetOf(task: Task, { inbox, outbox }: Workplace): string {
+  return task.endsWith('put') ? inbox : outbox;
 }
 
 /** Throws if what has arrived is not what was sent. */
-export function verify(task: Task, { shared, inbox, outbox }: Workplace): void {
+export function verify(task: Task, workplace: Workplace): void {
   if (task === 'version') return;
-  const name = { get: 'big', put: 'big', tree: 'tree', mixed: 'mixed', again: 'tree', start: 'tiny' }[task];
-  const arrived = join(task === 'put' ? inbox : outbox, name);
+  const name = materialOf(task);
+  const arrived = join(targetOf(task, workplace), name);
   try {
-    execFileSync('diff', ['-rq', join(shared, name), arrived], { stdio: 'ignore' });
+    execFileSync('diff', ['-rq', join(workplace.shared, name), arrived], { stdio: 'ignore' });
   } catch (cause) {
     throw new Error('what arrived is not what was sent', { cause });
   }
 }
 
 /** Makes room for the next run: every run writes new files, except where the task is to find them there. */
-export function prepare(task: Task, { shared, inbox, outbox }: Workplace): void {
-  rmSync(join(inbox, 'big'), { force: true });
-  for (const name of readdirSync(outbox)) rmSync(join(outbox, name), { recursive: true });
-  if (task === 'again') execFileSync('cp', ['-a', join(shared, 'tree'), outbox]);
+export function prepare(task: Task, workplace: Workplace): void {
+  for (const folder of [workplace.inbox, workplace.outbox])
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+  if (task.startsWith('again'))
+    execFileSync('cp', ['-a', join(workplace.shared, 'tree'), targetOf(task, workplace)]);
 }

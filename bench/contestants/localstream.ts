@@ -16,12 +16,16 @@ export const localstream: Contestant = {
     const server = await new ServerProcess(process.execPath, serve, port, home).ready();
     const peer = `127.0.0.1:${port}`;
     const get = (name: string) => ['get', `${peer}:/bench/${name}`, `${outbox}/`];
+    const put = (name: string) => ['put', join(shared, name), `${peer}:/inbox/`];
     const commands = {
       get: get('big'),
-      put: ['put', join(shared, 'big'), `${peer}:/inbox/`],
+      put: put('big'),
       tree: get('tree'),
+      'tree-put': put('tree'),
       mixed: get('mixed'),
+      'mixed-put': put('mixed'),
       again: get('tree'),
+      'again-put': put('tree'),
       start: get('tiny'),
     };
     return {

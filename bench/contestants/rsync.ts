@@ -28,8 +28,11 @@ read only = no
       get: [`${base}/shared/big`, `${outbox}/`],
       put: [join(shared, 'big'), `${base}/inbox/`],
       tree: [`${base}/shared/tree`, `${outbox}/`],
+      'tree-put': [join(shared, 'tree'), `${base}/inbox/`],
       mixed: [`${base}/shared/mixed`, `${outbox}/`],
+      'mixed-put': [join(shared, 'mixed'), `${base}/inbox/`],
       again: [`${base}/shared/tree`, `${outbox}/`],
+      'again-put': [join(shared, 'tree'), `${base}/inbox/`],
       start: [`${base}/shared/tiny`, `${outbox}/`],
     };
     return {

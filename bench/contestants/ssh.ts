@@ -79,18 +79,31 @@ export const scp = overSsh('scp aes128-gcm', 'scp', ({ options, port, peer }, { 
     get: [...start, `${peer}:${shared}/big`, outbox],
     put: [...start, join(shared, 'big'), `${peer}:${inbox}/`],
     tree: [...start, '-r', `${peer}:${shared}/tree`, outbox],
+    'tree-put': [...start, '-r', join(shared, 'tree'), `${peer}:${inbox}/`],
     mixed: [...start, '-r', `${peer}:${shared}/mixed`, outbox],
+    'mixed-put': [...start, '-r', join(shared, 'mixed'), `${peer}:${inbox}/`],
     start: [...start, `${peer}:${shared}/tiny`, outbox],
   };
 });
 
 /** What people write who know that scp is slow. Nothing is resumed or checked. */
-export const tarOverSsh = overSsh('tar over ssh', 'tar', ({ options, port, peer }, { shared, outbox }) => {
+export const tarOverSsh = overSsh('tar over ssh', 'tar', (client, { shared, inbox, outbox }) => {
+  const far = ['ssh', ...client.options, '-p', `${client.port}`, client.peer];
   const get = (name: string): string[] => {
-    const far = ['ssh', ...options, '-p', `${port}`, peer, `tar -C ${shared} -cf - ${name}`];
-    return ['sh', '-c', '"$@" | tar -C "$0" -xf -', outbox, ...far];
+    return ['sh', '-c', '"$@" | tar -C "$0" -xf -', outbox, ...far, `tar -C ${shared} -cf - ${name}`];
   };
-  return { get: get('big'), tree: get('tree'), mixed: get('mixed'), start: get('tiny') };
+  const put = (name: string): string[] => {
+    return ['sh', '-c', `tar -C "$0" -cf - ${name} | "$@"`, shared, ...far, `tar -C ${inbox} -xf -`];
+  };
+  return {
+    get: get('big'),
+    put: put('big'),
+    tree: get('tree'),
+    'tree-put': put('tree'),
+    mixed: get('mixed'),
+    'mixed-put': put('mixed'),
+    start: get('tiny'),
+  };
 });
 
 /** As most people call it: what has the same size and time counts as the same. */
@@ -101,16 +114,23 @@ export const rsyncOverSsh = overSsh('rsync over ssh', 'rsync', (client, workplac
     get: [...start, `${far}/big`, outbox],
     put: [...start, join(shared, 'big'), `${client.peer}:${inbox}/`],
     tree: [...start, `${far}/tree`, outbox],
+    'tree-put': [...start, join(shared, 'tree'), `${client.peer}:${inbox}/`],
     mixed: [...start, `${far}/mixed`, outbox],
+    'mixed-put': [...start, join(shared, 'mixed'), `${client.peer}:${inbox}/`],
     again: [...start, `${far}/tree`, outbox],
+    'again-put': [...start, join(shared, 'tree'), `${client.peer}:${inbox}/`],
     start: [...start, `${far}/tiny`, outbox],
   };
 });
 
 /** Compares contents, as ours always does. */
 export const rsyncChecksumOverSsh = overSsh('rsync over ssh --checksum', 'rsync', (client, workplace) => {
+  const { shared, inbox, outbox } = workplace;
   const [start, far] = rsyncStart(client, workplace);
-  return { again: [...start, '--checksum', `${far}/tree`, workplace.outbox] };
+  return {
+    again: [...start, '--checksum', `${far}/tree`, outbox],
+    'again-put': [...start, '--checksum', join(shared, 'tree'), `${client.peer}:${inbox}/`],
+  };
 });
 
 function rsyncStart({ options, port, peer }: Client, { shared }: Workplace): [string[], string] {

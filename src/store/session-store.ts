@@ -68,6 +68,16 @@ const SESSION = v.object({
 });
 
 const SCHEMA = v.object({ sessions: v.array(SESSION) });
+
+const moment = v.pipe(v.string(), v.isoTimestamp());
+/**
+ * What is looked at in a session that is only written back. To check all of a thousand takes longer than a small file
+ * needs to cross, and each process writes once at the least.
+ */
+const WRITTEN = v.looseObject({ id: v.string(), started: moment, touched: moment });
+const WRITTEN_SCHEMA = v.object({ sessions: v.array(WRITTEN) });
+type WrittenRecord = v.InferOutput<typeof WRITTEN>;
+
 type Content = v.InferOutput<typeof SCHEMA>;
 type MutableRecord = v.InferOutput<typeof SESSION>;
 
@@ -100,6 +110,8 @@ export interface SessionCrossing extends Omit<SessionTransfer, 'at' | 'digest' |
  */
 export class SessionStore implements AsyncDisposable {
   readonly #file: JsonFile<Content>;
+  /** The same file, for those who only add to it. */
+  readonly #journal: JsonFile<v.InferOutput<typeof WRITTEN_SCHEMA>>;
   readonly #bounds: Settings['sessions'];
   readonly #warn: Warn | undefined;
   /** The sessions of this process that run, or whose end is not written yet. */
@@ -113,13 +125,14 @@ export class SessionStore implements AsyncDisposable {
   constructor(home: Home, bounds: Settings['sessions'], warn?: Warn) {
     this.#bounds = bounds;
     this.#warn = warn;
-    this.#file = new JsonFile({
+    const common = {
       path: home.sessionsFile,
       version: 1,
-      schema: SCHEMA,
       empty: () => ({ sessions: [] }),
       ...(warn === undefined ? {} : { warn }),
-    });
+    };
+    this.#file = new JsonFile({ ...common, schema: SCHEMA });
+    this.#journal = new JsonFile({ ...common, schema: WRITTEN_SCHEMA });
   }
 
   /**
@@ -272,14 +285,14 @@ export class SessionStore implements AsyncDisposable {
     const ids = [...this.#unwritten];
     this.#unwritten.clear();
     // Copied now: they change while the lock is waited for.
-    const records = ids.flatMap((id) => structuredClone(this.#own.get(id)) ?? []);
+    const records = ids.flatMap((id) => asWritten(this.#own.get(id)) ?? []);
     try {
-      await this.#file.update(({ sessions }) => {
+      await this.#journal.update(({ sessions }) => {
         const all = new Map(sessions.map((session) => [session.id, session]));
         for (const record of records) all.set(record.id, record);
         return { sessions: this.#bounded([...all.values()]) };
       });
-      for (const record of records) if (record.end !== null) this.#own.delete(record.id);
+      for (const { id, end } of records) if (end !== null) this.#own.delete(id);
       this.#failed = false;
     } catch (error) {
       for (const id of ids) this.#unwritten.add(id);
@@ -291,16 +304,16 @@ export class SessionStore implements AsyncDisposable {
   }
 
   /** The latest sessions, as many as the bounds allow, in the order of their start. */
-  #bounded(sessions: MutableRecord[]): MutableRecord[] {
+  #bounded(sessions: WrittenRecord[]): WrittenRecord[] {
     const latest = sessions
-      .sort((a, b) => b.touched.getTime() - a.touched.getTime())
+      .sort((a, b) => Date.parse(b.touched) - Date.parse(a.touched))
       .slice(0, this.#bounds.keep);
     let bytes = 0;
     const kept = latest.filter((session) => {
       bytes += JSON.stringify(session).length * 2;
       return bytes <= MOST_BYTES;
     });
-    return kept.sort((a, b) => a.started.getTime() - b.started.getTime());
+    return kept.sort((a, b) => Date.parse(a.started) - Date.parse(b.started));
   }
 
   /** While nothing can be written, what waits in memory stays bounded. */
@@ -312,6 +325,11 @@ export class SessionStore implements AsyncDisposable {
       this.#unwritten.delete(id);
     }
   }
+}
+
+/** A session as it stands in the file. A copy: it changes while the lock is waited for. */
+function asWritten(session: MutableRecord | undefined): WrittenRecord | undefined {
+  return session && v.parse(WRITTEN, JSON.parse(JSON.stringify(session)));
 }
 
 function cut(text: string): string {

@@ -353,14 +353,12 @@ describe('the packets of an advertisement', {
     await using bob = lookFor(second, 2);
     await bob.peer('appear', 'alice');
     await recorder.until(() => heardFrom(recorder, second.address).length === 3);
-    const questions = heardFrom(recorder, second.address);
-    assert.deepEqual(
-      questions.map(({ answers }) => answers.length),
-      [0, 1, 1],
-    );
-    // Who is known has no need to answer.
+    const [unknown, ...known] = heardFrom(recorder, second.address).map(({ answers }) => answers.length);
+    assert.deepEqual(known, [1, 1]);
+    // Who is known has no need to answer, not even the first time: on a slow machine the announcement that is repeated
+    // after three seconds may come before the question.
     const answers = heardFrom(recorder, first.address).filter(({ answers }) => answers.length === 1);
-    assert.equal(answers.length, 1);
+    assert.equal(answers.length, unknown === 0 ? 1 : 0);
     for (const machine of [alice, bob]) await machine.end();
     await recorder.end();
   });
