@@ -278,7 +278,8 @@ class Writer {
 
   name(name: Name, compress = true): void {
     for (let index = 0; index < name.length; index += 1) {
-      const rest = keyOf(name.slice(index));
+      // As they are spelled: a pointer to the same name in other letters would give those to whoever reads it.
+      const rest = JSON.stringify(name.slice(index));
       const at = this.#known.get(rest);
       if (compress && at !== undefined) {
         this.words(0xc000 | at);

@@ -76,6 +76,24 @@ describe('a message', () => {
     assert.deepEqual(addresses, ['fe80::1', '2001:db8::', '::1', 'fd77:0:0:1::9']);
   });
 
+  test('keeps the letters of a name that is there in others already', () => {
+    const answers = ['nas', 'NAS', 'nas'].map((label) => ({
+      name: [label],
+      flush: false,
+      ttl: 0,
+      data: { type: RECORD.PTR, target: [label, 'Local'] },
+    }));
+    const message = {
+      isResponse: true,
+      isTruncated: false,
+      questions: [],
+      answers,
+      authorities: [],
+      additionals: [],
+    };
+    assert.deepEqual(read(writeMessage(message)), message);
+  });
+
   test('keeps the dots of a label', () => {
     const [pointer] = read(announcement({ name: 'v2.0 of Zoë\\' })).answers;
     assert.ok(pointer?.data.type === RECORD.PTR);
