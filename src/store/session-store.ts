@@ -226,7 +226,9 @@ export class SessionStore implements AsyncDisposable {
     const since = filter.since?.getTime() ?? Number.NEGATIVE_INFINITY;
     const all = new Map(sessions.map((session) => [session.id, session]));
     for (const [id, session] of this.#own) all.set(id, structuredClone(session));
+    // Of those that began in the same millisecond the later one stands further behind.
     return [...all.values()]
+      .reverse()
       .filter((session) => session.touched.getTime() >= since)
       .sort((a, b) => b.started.getTime() - a.started.getTime())
       .map((session) => (session.end === null && !isAlive(session.pid) ? asLost(session) : session));
@@ -306,14 +308,19 @@ export class SessionStore implements AsyncDisposable {
   /** The latest sessions, as many as the bounds allow, in the order of their start. */
   #bounded(sessions: WrittenRecord[]): WrittenRecord[] {
     const latest = sessions
+      .toReversed()
       .sort((a, b) => Date.parse(b.touched) - Date.parse(a.touched))
       .slice(0, this.#bounds.keep);
     let bytes = 0;
-    const kept = latest.filter((session) => {
-      bytes += JSON.stringify(session).length * 2;
-      return bytes <= MOST_BYTES;
-    });
-    return kept.sort((a, b) => Date.parse(a.started) - Date.parse(b.started));
+    const kept = new Set(
+      latest.filter((session) => {
+        bytes += JSON.stringify(session).length * 2;
+        return bytes <= MOST_BYTES;
+      }),
+    );
+    return sessions
+      .filter((session) => kept.has(session))
+      .sort((a, b) => Date.parse(a.started) - Date.parse(b.started));
   }
 
   /** While nothing can be written, what waits in memory stays bounded. */

@@ -174,6 +174,22 @@ test('a history that cannot be written is told once, disturbs nobody and is writ
   );
 });
 
+test('sessions that begin in the same millisecond stay in their order', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  const home = temporaryHome(t);
+  const store = new SessionStore(home, { ...BOUNDS, keep: 3 });
+  for (const numbers of [
+    [1, 2],
+    [3, 4, 5],
+  ]) {
+    for (const port of numbers) store.end(store.begin({ ...BOB, port }), { code: 'OK' });
+    await store.flush();
+  }
+  await store.close();
+  const ports = (await new SessionStore(home, BOUNDS).list()).map(({ port }) => port);
+  assert.deepEqual(ports, [5, 4, 3]);
+});
+
 test('a broken history is set aside, a newer one stays, and no note throws', async (t) => {
   const home = temporaryHome(t);
   for (const content of ['', '{"version":1,"sessions":[{]', '{"version":1,"sessions":[{"id":1}]}', 'x']) {
