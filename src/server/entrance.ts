@@ -50,6 +50,7 @@ export class Entrance {
   /** Those whose TLS stands: they have other deadlines. */
   readonly #greeted = new WeakSet<Stranger>();
   #closing = false;
+  #freed: Promise<void> | undefined;
 
   private constructor(server: Server, options: EntranceOptions, events: EntranceEvents) {
     const { address, port } = server.address() as AddressInfo;
@@ -84,14 +85,15 @@ export class Entrance {
   /** Takes nobody in any more and ends those who have not proven themselves. */
   stop(): void {
     this.#closing = true;
+    // Listened for before anything ends: the last connection may do so at any moment.
+    this.#freed ??= new Promise((resolve) => this.#server.once('close', () => resolve()));
     this.#server.close();
     this.#strangers.close();
   }
 
-  /** Resolves when the port is free: every connection must have ended by then. */
+  /** Resolves when the port is free, after {@link stop}: every connection must have ended by then. */
   async freed(): Promise<void> {
-    if (!this.#server.listening && !(await hasConnections(this.#server))) return;
-    await new Promise<void>((resolve) => this.#server.once('close', resolve));
+    await this.#freed;
   }
 
   #admit(socket: Socket): void {
@@ -152,10 +154,6 @@ export class Entrance {
 
 function endOf(socket: Socket): string {
   return `${socket.remoteAddress}|${socket.remotePort}`;
-}
-
-function hasConnections(server: Server): Promise<boolean> {
-  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count > 0)));
 }
 
 /** Binds, and says what went wrong in our words. */
