@@ -37,8 +37,7 @@ export function publish(folder: Folder, partial: SafeName, name: SafeName, polic
 }
 
 function replace(folder: Folder, partial: SafeName, name: SafeName): Published {
-  // What a transfer has made holds nothing but its own, and a folder is replaced by no renaming.
-  const old = folder.isNew ? undefined : folder.lookup(name);
+  const old = folder.lookup(name);
   if (old?.type === 'folder') throw errorOf('IS_A_FOLDER', `'${escapeText(name)}' is a folder`);
   if (old?.type === 'other')
     throw errorOf('NOT_A_FILE', `'${escapeText(name)}' is a pipe, a device or a socket, and is not replaced`);
