@@ -286,7 +286,6 @@ export class SessionStore implements AsyncDisposable {
     if (this.#unwritten.size === 0) return;
     const ids = [...this.#unwritten];
     this.#unwritten.clear();
-    // Copied now: they change while the lock is waited for.
     const records = ids.flatMap((id) => asWritten(this.#own.get(id)) ?? []);
     try {
       await this.#journal.update(({ sessions }) => {

@@ -252,7 +252,8 @@ const held = new Map<number, ToWorker[]>();
 async function openSealed(transfer: number, seal: SealSpec, messages: readonly ToWorker[]): Promise<void> {
   const { sealingFor } = await import('./sealed-source.ts');
   held.delete(transfer);
-  for (const message of messages) take(message, sealingFor(seal));
+  const sealing = sealingFor(seal);
+  for (const message of messages) take(message, sealing);
 }
 
 function take(message: ToWorker, sealing?: Sealing): void {
