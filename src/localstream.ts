@@ -4,18 +4,18 @@ import { resolve } from 'node:path';
 
 import type { UserStore } from './auth/user-store.ts';
 import type { Address } from './client/dial.ts';
-import type { ConnectOptions } from './client/link.ts';
+import type { ConnectOptions, SessionHost } from './client/link.ts';
 import type { ScannedPeer } from './client/scan.ts';
 import { Session } from './client/session.ts';
 import type { SealMetadata } from './crypto/envelope-metadata.ts';
 import type { OpenedSeal } from './crypto/envelope-open.ts';
-import type { SealSecret } from './crypto/envelope-repeat.ts';
 import type { Fingerprint } from './crypto/fingerprint.ts';
 import type { Browser, FoundPeer } from './discovery/browser.ts';
 import type { Discovery } from './discovery/mdns.ts';
 import { errorOf } from './errors.ts';
 import { Limiter } from './net/limiter.ts';
 import type { Listener, ListenOptions as PortOptions } from './server/listener.ts';
+import type { ListenerHost } from './server/listener-host.ts';
 import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
 import { TrustedSessions } from './session/trusted-sessions.ts';
@@ -298,23 +298,8 @@ export class Localstream implements AsyncDisposable {
   }
 }
 
-/** What listeners and sessions share. */
-interface HostParts {
-  readonly identity: Awaited<ReturnType<typeof loadIdentity>>;
-  readonly name: string;
-  readonly settings: Settings;
-  readonly trust: TrustStore;
-  readonly pool: WorkerPool;
-  readonly limiter: Limiter | undefined;
-  readonly recorder: Recorder;
-  readonly log: ErrorLog;
-  readonly users: Users;
-  readonly inbox: string;
-  /** Servers whose keys were taken unseen in this run. */
-  readonly unseen: Set<Fingerprint>;
-  readonly sealSecret: () => Promise<SealSecret>;
-  readonly trusted: TrustedSessions;
-}
+/** What listeners and sessions work with. */
+type HostParts = ListenerHost & Omit<SessionHost, 'elsewhere'>;
 
 /**
  * Opens the localstream of this user, making keys and folders on first use.
