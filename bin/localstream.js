@@ -75,11 +75,22 @@ function runCommandLine() {
   // A checkout runs its sources. A published package has none: Node strips no types below node_modules.
   const source = join(root, 'src', 'cli', 'main.ts');
   const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
+  // Node ends with 0 when nothing is left to wait for, also where a command waits for what can never come.
+  process.exitCode = 1;
+  process.once('beforeExit', tellOfUnfinished);
   import(pathToFileURL(entry).href)
     .then((cli) => cli.main(process.argv.slice(2)))
     .then((status) => {
+      process.removeListener('beforeExit', tellOfUnfinished);
       process.exitCode = status;
     });
+}
+
+function tellOfUnfinished() {
+  writeSync(
+    2,
+    'localstream: stopped before its work was done, which is a mistake in localstream: run the command again, and report it\n',
+  );
 }
 
 /**

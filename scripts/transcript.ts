@@ -165,6 +165,8 @@ async function take(step: Step, machine: Machine, port: number): Promise<void> {
     // As it is by default; of two shells on one machine the second takes the next port.
     const env = { LOCALSTREAM_SHELL_LISTEN: undefined };
     machine.terminal = new Terminal([], { home, cwd, columns: 200, rows: 60, env });
+    // The last of the greeting comes in its own time, also after a prompt.
+    await machine.terminal.until(/^this is \S+, SHA256:/m);
     await settled(machine);
     machine.isNew = true;
     if (!step.isGreeted) machine.shown = machine.terminal.lines.length - 1;

@@ -135,6 +135,15 @@ describe('the launcher on a Node that is new enough', () => {
     }
   });
 
+  test('ends with 1, and says so, where a command waits for what can never come', () => {
+    const stuck = packageWith('stuck', {
+      'src/cli/main.ts': 'export const main = (): Promise<number> => new Promise(() => {});',
+    });
+    const { stdout, stderr, status } = launch(node, stuck, []);
+    assert.deepEqual([stdout, status], ['', 1]);
+    assert.match(stderr, /^localstream: stopped before its work was done, .*report it\n$/);
+  });
+
   test('works where no cache can be kept', () => {
     const env = { ...environment, XDG_CACHE_HOME: '/dev/null' };
     assert.equal(spawnSync(process.execPath, [join(checkout, 'bin/localstream.js')], { env }).status, 3);
