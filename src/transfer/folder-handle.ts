@@ -1,7 +1,7 @@
 /**
  * The descriptor of an open folder, and the way to its entries.
  *
- * Node.js has no `openat`. On Linux `/proc/self/fd/N/name` is the same thing: the kernel goes to the open folder itself,
+ * Node.js has no `openat`. On Linux `/proc/PID/fd/N/name` is the same thing: the kernel goes to the open folder itself,
  * wherever it has been moved to. Elsewhere, and where `/proc` is not mounted, the folder's path is used, and before every
  * step it must still lead to the open folder. That is best effort: whoever can rename folders there at that instant can
  * win between the check and the step.
@@ -30,6 +30,15 @@ function openDirectory(path: string | Buffer, flags: number): number {
   }
 }
 
+/** The numbers of processes may be those of another namespace there; `self` is always right, and half a microsecond slower. */
+const PROCESS_FOLDERS = [`/proc/${process.pid}`, '/proc/self'];
+
+/** Where the open files of this process are to be found; undefined where the system shows none. */
+function processFolder(descriptor: number): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  return PROCESS_FOLDERS.find((folder) => leadsTo(`${folder}/fd/${descriptor}/.`, descriptor));
+}
+
 function leadsTo(path: string | Buffer, descriptor: number): boolean {
   try {
     const held = entryStat(fs.fstatSync(descriptor, { bigint: true }));
@@ -44,28 +53,28 @@ function leadsTo(path: string | Buffer, descriptor: number): boolean {
 export class FolderHandle {
   /** Where the folder was when it was opened, without links. */
   readonly path: string;
-  readonly anchor: FolderAnchor;
+  /** See {@link processFolder}; undefined where the path is the way. */
+  readonly #process: string | undefined;
   #descriptor: number;
   #holds = 0;
   #closed = false;
 
-  private constructor(descriptor: number, path: string, anchor: FolderAnchor) {
+  private constructor(descriptor: number, path: string, process: string | undefined) {
     this.#descriptor = descriptor;
     this.path = path;
-    this.anchor = anchor;
+    this.#process = process;
   }
 
   /** Opens a folder by its path; links on the way are resolved now and never again. */
   static open(path: string, anchor: FolderAnchor | undefined): FolderHandle {
     const real = decodeName(fs.realpathSync.native(fsPath(path), { encoding: 'buffer' }));
     const descriptor = openDirectory(fsPath(real), 0);
-    const works = process.platform === 'linux' && leadsTo(`/proc/self/fd/${descriptor}/.`, descriptor);
-    return new FolderHandle(descriptor, real, anchor ?? (works ? 'descriptor' : 'path'));
+    return new FolderHandle(descriptor, real, anchor === 'path' ? undefined : processFolder(descriptor));
   }
 
   /** The same folder, with a descriptor of its own. */
   reopen(): FolderHandle {
-    return new FolderHandle(openDirectory(this.at('.'), 0), this.path, this.anchor);
+    return new FolderHandle(openDirectory(this.at('.'), 0), this.path, this.#process);
   }
 
   /** A folder in this one, which is no symbolic link. */
@@ -73,7 +82,7 @@ export class FolderHandle {
     const way = this.at(name);
     if (O_NOFOLLOW === 0 && fs.lstatSync(way).isSymbolicLink())
       throw errorOf('NOT_A_FOLDER', `'${escapeText(name)}' is a symbolic link, and those are not followed`);
-    return new FolderHandle(openDirectory(way, O_NOFOLLOW), this.#below(name), this.anchor);
+    return new FolderHandle(openDirectory(way, O_NOFOLLOW), this.#below(name), this.#process);
   }
 
   /** The descriptor. Throws INTERNAL once it is closed: its number may be another file by now. */
@@ -85,7 +94,7 @@ export class FolderHandle {
   /** The way to an entry, for one call. Throws IO when the folder can't be reached any more. */
   at(name: string): string | Buffer {
     const descriptor = this.descriptor;
-    if (this.anchor === 'descriptor') return fsPath(`/proc/self/fd/${descriptor}/${name}`);
+    if (this.#process !== undefined) return fsPath(`${this.#process}/fd/${descriptor}/${name}`);
     if (!leadsTo(fsPath(this.path), descriptor))
       throw errorOf('IO', `the folder '${escapeText(this.path)}' was moved while it was used`);
     return fsPath(this.#below(name));

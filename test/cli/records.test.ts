@@ -79,6 +79,8 @@ test('sessions and history tell who was there and what crossed, until they are f
   const here = { home: client, cwd };
   assert.equal((await run(['sessions'], here)).stdout, '');
   assert.equal((await run(['get', `${served.peer}:/docs/a.txt`, '.', '--accept-new'], here)).status, 0);
+  // The client is done before the server has heard so, and may not be told to end before.
+  while ((await run(['history', '--json'], { home: server, cwd })).stdout.indexOf('"crossing"') < 0);
   await served.stop();
   for (const home of [client, server]) {
     const [session, none] = eventsNamed(
