@@ -38,6 +38,9 @@ const LANE_PATIENCE = 30_000;
 /** Whoever ends a transfer closes its lanes and says why on the control channel, where it may come later: milliseconds. */
 const WORD_PATIENCE = 2000;
 
+/** Bytes of answers that the other end has not taken, above which none of its frames is taken either. */
+const MOST_UNTAKEN = 4 * 1024 * 1024;
+
 /** What a transfer needs of the session that it runs in. */
 export interface TransferHost {
   readonly identity: Identity;
@@ -100,6 +103,9 @@ export class TransferEnd {
   #text: Buffer | undefined;
   /** Bytes of frames that the worker has made and no socket has taken yet. */
   #queued = 0;
+  /** Bytes of answers that no socket has taken yet, and the slots that are not free before it has. */
+  #untaken = 0;
+  readonly #withheld: number[] = [];
   #movingSince = 0;
   #digests: { readonly manifest: Buffer; readonly outcomes: Buffer } | undefined;
   #theirs: MessageOf<'receipt'> | undefined;
@@ -311,12 +317,11 @@ export class TransferEnd {
         this.#sendSlot(message.slot, message.length);
         return;
       case 'slot':
-        this.#lanes.release({ number: message.slot, bytes: slotBytes(this.#plan, message.slot) });
+        this.#withheld.push(message.slot);
+        this.#releaseSlots();
         return;
       case 'emit':
-        this.#lanes.send(
-          Buffer.from(message.frame.buffer, message.frame.byteOffset, message.frame.byteLength),
-        );
+        this.#answer(Buffer.from(message.frame.buffer, message.frame.byteOffset, message.frame.byteLength));
         return;
       case 'taken': {
         const slot = this.#answerSlots.shift();
@@ -341,6 +346,21 @@ export class TransferEnd {
       case 'closed':
         this.#over();
     }
+  }
+
+  /** Whoever sends and never reads what is answered would fill the memory here: it has to wait. */
+  #answer(frame: Buffer): void {
+    this.#untaken += frame.length;
+    this.#lanes.send(frame, () => {
+      this.#untaken -= frame.length;
+      this.#releaseSlots();
+    });
+  }
+
+  #releaseSlots(): void {
+    if (this.#untaken > MOST_UNTAKEN) return;
+    for (const number of this.#withheld.splice(0))
+      this.#lanes.release({ number, bytes: slotBytes(this.#plan, number) });
   }
 
   #sendSlot(slot: number, length: number): void {

@@ -4,10 +4,26 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { flagNumber } from '../../src/protocol/flags.ts';
+import { FRAME } from '../../src/protocol/frame.ts';
+import { ENTRY } from '../../src/protocol/manifest.ts';
 import { dialSession, transferId } from './wire-dialler.ts';
-import { wordOf, works } from './wire-frames.ts';
+import { entry, manifest, putting, wordOf, works } from './wire-frames.ts';
 import { folderOf, machine, serve, until } from './wire-machines.ts';
 import { listening, MESSAGES, rest } from './wire-messages.ts';
+
+/** Whether what waits in a socket is taken within some milliseconds. */
+async function drained(socket: TLSSocket, patience: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, patience, false);
+  const onDrain = () => resolve(true);
+  socket.once('drain', onDrain);
+  const isTaken = await promise;
+  clearTimeout(timer);
+  socket.off('drain', onDrain);
+  return isTaken;
+}
 
 suite('too much of everything', () => {
   /** Three pages of entries with long names. */
@@ -26,6 +42,29 @@ suite('too much of everything', () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await until(() => served.listener.peers.length === 0);
+  });
+
+  test('a source that never reads what is answered has to wait', async (t) => {
+    const served = await serve(t, { shares: [{ name: 'in', folder: folderOf(t, {}), mode: 'rw' }] });
+    const session = await dialSession(served.listener.port);
+    const { lane } = await putting(session, { roots: [{ name: 'd', type: 'folder', size: null }] });
+    const { socket } = lane.reader;
+    socket.removeAllListeners('data');
+    socket.pause();
+    lane.frame(FRAME.manifest, manifest(entry('d', { kind: ENTRY.folder, size: 0 })), { batch: 0 });
+    // Each of these is settled when it comes, so no rule on open batches ends it.
+    const failing = entry('x', { kind: ENTRY.failed, size: flagNumber('UNREADABLE') });
+    const payload = manifest(...Array.from({ length: 1024 }, () => failing));
+    let batch = 1;
+    let isTaken = true;
+    for (; isTaken && batch <= 1000; batch += 1) {
+      lane.frame(FRAME.manifest, payload, { batch });
+      // What is taken is taken at once; three seconds without a byte are no delay.
+      if (socket.writableLength > 256 * 1024) isTaken = await drained(socket, 3000);
+    }
+    assert.equal(served.listener.transfers.length, 1, 'it was not given up for something else');
+    assert.ok(!isTaken, `all ${batch} batches were taken`);
+    await works(await dialSession(served.listener.port));
   });
 
   test('more transfers than a session may have: busy, and the others go on', async (t) => {
