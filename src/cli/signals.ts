@@ -25,7 +25,7 @@ export class Signals implements Disposable {
         }
         this.#count += 1;
         if (this.#count === 1) onFirst(error);
-        else endNow(error.exit);
+        else this.#endNow(code === 'CANCELLED' ? 'SIGINT' : 'SIGTERM');
       };
       this.#handlers.set(name, handler);
       process.on(name, handler);
@@ -50,10 +50,14 @@ export class Signals implements Disposable {
   [Symbol.dispose](): void {
     for (const [name, handler] of this.#handlers) process.off(name, handler);
   }
-}
 
-/** Ends the process where it stands, and leaves the terminal as it was found. */
-function endNow(status: number): never {
-  if (process.stdin.isTTY) process.stdin.setRawMode(false);
-  process.exit(status);
+  /**
+   * Ends the process where it stands, and leaves the terminal as it was found. By the signal itself: `process.exit` waits
+   * for every thread, and one of them may be what hangs.
+   */
+  #endNow(signal: NodeJS.Signals): void {
+    if (process.stdin.isTTY) process.stdin.setRawMode(false);
+    this[Symbol.dispose]();
+    process.kill(process.pid, signal);
+  }
 }

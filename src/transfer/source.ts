@@ -25,7 +25,7 @@ import type { SealedFile, Sealing } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
 import type { SourceEntry, SourceReader, SourceTree } from './source-tree.ts';
-import { openStream, STANDARD_INPUT, streamEntry } from './stream.ts';
+import { type IsAborted, openStream, STANDARD_INPUT, streamEntry, wakeInput } from './stream.ts';
 import { openText, textEntry } from './text-source.ts';
 import { type WalkEntry, walk } from './walk.ts';
 
@@ -79,6 +79,8 @@ export interface SourceOptions {
   readonly follow: boolean;
   /** Files are sealed while they are read. Only for what the user of this machine named. */
   readonly sealing?: Sealing | undefined;
+  /** True once the transfer has ended: whoever waits for a pipe looks at it. */
+  readonly aborted?: IsAborted;
 }
 
 /** What standard input is called where no other name is given. */
@@ -116,6 +118,7 @@ export function namedRoots(paths: readonly Source[]): { roots: OfferedRoot[]; sp
       continue;
     }
     if (path === STREAM_PATH) {
+      wakeInput();
       roots.set(STREAM_NAME, { name: STREAM_NAME, type: 'file', size: null });
       specs.push({ kind: 'stream', name: STREAM_NAME });
       continue;
@@ -164,8 +167,8 @@ export function openSourceTree(
     walk: walkAll,
     open: (handle: SourceHandle, size: number): SourceReader => {
       const { sealed } = handle;
-      if (!sealed || !options.sealing) return openPlain(handle, size);
-      const reader = openPlain(handle, sealed.size);
+      if (!sealed || !options.sealing) return openPlain(handle, size, options.aborted);
+      const reader = openPlain(handle, sealed.size, options.aborted);
       try {
         return options.sealing.read(reader, sealed);
       } catch (error) {
@@ -180,9 +183,13 @@ export function openSourceTree(
   };
 }
 
-function openPlain({ root, path, seen, followed, text }: SourceHandle, size: number): SourceReader {
+function openPlain(
+  { root, path, seen, followed, text }: SourceHandle,
+  size: number,
+  aborted: IsAborted = () => false,
+): SourceReader {
   if (text) return openText(text);
-  if (!root) return openStream(STANDARD_INPUT);
+  if (!root) return openStream(STANDARD_INPUT, aborted);
   const file = followed === undefined ? root.open(path, seen) : openFollowed(followed);
   if (file.size === size) return file;
   file.close();

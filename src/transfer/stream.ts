@@ -1,6 +1,6 @@
 /** Standard input as a source and standard output as a target: bytes of unknown length, in order, once. */
 import * as fs from 'node:fs';
-import { errorOf } from '../errors.ts';
+import { errorOf, systemCode } from '../errors.ts';
 import { ENTRY } from '../protocol/manifest.ts';
 import { encodeName, type SafeName } from './name.ts';
 import type { SourceEntry, SourceReader } from './source-tree.ts';
@@ -10,21 +10,55 @@ import type { PartialFile, TargetStore } from './target-store.ts';
 /** The descriptors of the process. */
 export const STANDARD_INPUT = 0;
 export const STANDARD_OUTPUT = 1;
-/** How long a pipe that is not ready is left alone, in milliseconds. */
-const PAUSE = 5;
+/** How long a pipe that is not ready is left alone, in milliseconds: at first, and at the most. */
+const FIRST_PAUSE = 0.02;
+const MOST_PAUSE = 20;
 const DEFAULT_MODE = 0o644;
+// Windows has none of these.
+const { O_NONBLOCK = 0, O_NOCTTY = 0 } = fs.constants;
+const NO_WAITING = O_NONBLOCK | O_NOCTTY;
 
-/** A pipe that somebody made non-blocking says EAGAIN where it should wait. */
-function untilReady<T>(step: () => T): T {
+/** Whether a transfer has been ended: what waits for a pipe must see it. */
+export type IsAborted = () => boolean;
+
+/** Does a step on a pipe as soon as that is ready. Throws CANCELLED when the transfer is ended meanwhile. */
+function untilReady<T>(step: () => T, aborted: IsAborted): T {
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (;;) {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, MOST_PAUSE)) {
+    if (aborted()) throw errorOf('CANCELLED');
     try {
       return step();
     } catch (error) {
       if (!failedWith(error, 'EAGAIN')) throw error;
-      Atomics.wait(clock, 0, 0, PAUSE);
+      Atomics.wait(clock, 0, 0, pause);
     }
   }
+}
+
+/**
+ * A descriptor of this process's own for one that it was given, which never waits: a thread that waits for a pipe hears
+ * of nothing else, not even that the process is to end. That of others stays as it is. Where there is no such way (files,
+ * which never wait, and sockets, see {@link wakeInput}) it is the given one.
+ */
+function unblocked(descriptor: number, access: number): number {
+  try {
+    const stats = fs.fstatSync(descriptor);
+    if (stats.isFIFO() || stats.isCharacterDevice())
+      return fs.openSync(`/proc/self/fd/${descriptor}`, access | NO_WAITING);
+  } catch (error) {
+    // Another user's pipe, or a system without /proc: it is as good as it was.
+    if (systemCode(error) === undefined) throw error;
+  }
+  return descriptor;
+}
+
+function closeOwn(descriptor: number, given: number): void {
+  if (descriptor !== given) fs.closeSync(descriptor);
+}
+
+/** For the main thread, before another one reads standard input. A socket stops waiting once Node.js has it as a stream. */
+export function wakeInput(): void {
+  if (fs.fstatSync(STANDARD_INPUT).isSocket()) void process.stdin;
 }
 
 /** The only entry of a transfer from a pipe. */
@@ -41,14 +75,16 @@ export function streamEntry<Reference>(name: string, reference: Reference): Sour
 }
 
 /** Reads a pipe to its end. */
-export function openStream(descriptor: number): SourceReader {
+export function openStream(given: number, aborted: IsAborted): SourceReader {
+  const descriptor = unblocked(given, fs.constants.O_RDONLY);
   return {
     readAt: (buffer) =>
       attempt('read', 'standard input', () => {
         let filled = 0;
         while (filled < buffer.length) {
-          const count = untilReady(() =>
-            fs.readSync(descriptor, buffer, filled, buffer.length - filled, null),
+          const count = untilReady(
+            () => fs.readSync(descriptor, buffer, filled, buffer.length - filled, null),
+            aborted,
           );
           if (count === 0) break;
           filled += count;
@@ -56,7 +92,7 @@ export function openStream(descriptor: number): SourceReader {
         return filled;
       }),
     verifyUnchanged: () => {},
-    close: () => {},
+    close: () => closeOwn(descriptor, given),
   };
 }
 
@@ -65,24 +101,31 @@ function notHere(): never {
 }
 
 /** Takes the bytes of the one file in their order. */
-export type StreamSink = (bytes: Uint8Array) => void;
+export interface StreamSink {
+  write(bytes: Uint8Array): void;
+  close?(): void;
+}
 
 /** Writes to a pipe. */
-export function toDescriptor(descriptor: number): StreamSink {
-  return (bytes) =>
-    attempt('write', 'standard output', () => {
-      for (let done = 0; done < bytes.length; )
-        done += untilReady(() => fs.writeSync(descriptor, bytes, done, bytes.length - done));
-    });
+export function toDescriptor(given: number, aborted: IsAborted): StreamSink {
+  const descriptor = unblocked(given, fs.constants.O_WRONLY);
+  return {
+    write: (bytes) =>
+      attempt('write', 'standard output', () => {
+        for (let done = 0; done < bytes.length; )
+          done += untilReady(() => fs.writeSync(descriptor, bytes, done, bytes.length - done), aborted);
+      }),
+    close: () => closeOwn(descriptor, given),
+  };
 }
 
 /** Writes one file to a pipe, or into memory. What was written can't be taken back: a wrong digest shows in how it ends. */
 export class StreamTarget implements TargetStore<true> {
-  readonly #write: StreamSink;
+  readonly #sink: StreamSink;
   readonly #offered: string;
 
   constructor(sink: StreamSink, offered: string) {
-    this.#write = sink;
+    this.#sink = sink;
     this.#offered = offered;
   }
 
@@ -117,7 +160,7 @@ export class StreamTarget implements TargetStore<true> {
   openPartial(_folder: true, name: SafeName): PartialFile {
     let written = 0;
     const write = (bytes: Buffer) => {
-      this.#write(bytes);
+      this.#sink.write(bytes);
       written += bytes.length;
     };
     return {
@@ -140,7 +183,7 @@ export class StreamTarget implements TargetStore<true> {
   }
 
   writeSmall(_folder: true, name: SafeName, bytes: Buffer): SafeName {
-    this.#write(bytes);
+    this.#sink.write(bytes);
     return name;
   }
 
@@ -174,5 +217,7 @@ export class StreamTarget implements TargetStore<true> {
 
   finish(): void {}
 
-  close(): void {}
+  close(): void {
+    this.#sink.close?.();
+  }
 }

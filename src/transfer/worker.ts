@@ -95,11 +95,12 @@ class SourceEnd implements End {
     this.#tell = currentTeller(message.transfer);
     for (let slot = 0; slot < message.plan.slots; slot += 1) this.#free.push(slot);
     const { rules, follow } = message;
-    this.#tree = openSourceTree(message.roots, { rules, follow, sealing });
+    const counters = new SharedCounters(message.plan);
+    this.#tree = openSourceTree(message.roots, { rules, follow, sealing, aborted: () => counters.aborted });
     this.#group = message.group === undefined ? undefined : joinGroup(message.group);
     this.#sender = new Sender(this.#group?.source.share(this.#tree) ?? this.#tree, {
       chunk: message.chunk,
-      counters: new SharedCounters(message.plan),
+      counters,
       settled: (rows) => post(message.transfer, { kind: 'settled', rows }),
     });
   }
@@ -172,7 +173,7 @@ class TargetEnd implements End {
     };
     if (place.stream !== false) {
       const text = place.stream === 'memory' ? new TextSink(MAX_TEXT) : undefined;
-      const sink = text ? (bytes: Uint8Array) => text.write(bytes) : toDescriptor(STANDARD_OUTPUT);
+      const sink = text ?? toDescriptor(STANDARD_OUTPUT, options.aborted);
       const target = new StreamTarget(sink, place.names[0]?.[0] ?? '');
       this.#text = text;
       this.#store = target;
