@@ -83,3 +83,8 @@ export function entryStat(stats: BigIntStats): EntryStat {
 export function sameInode(one: EntryStat, other: EntryStat): boolean {
   return one.inode === other.inode && one.device === other.device;
 }
+
+/** Everything that tells this state of an entry from others, as text. */
+export function stateText(stat: EntryStat): string {
+  return [stat.device, stat.inode, stat.size, stat.mtimeNanoseconds, stat.changedNanoseconds].join(' ');
+}

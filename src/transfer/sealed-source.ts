@@ -4,7 +4,7 @@ import { type Reader, sealedBytes } from '../crypto/envelope.ts';
 import { RepeatedSeal, type SealSecret } from '../crypto/envelope-repeat.ts';
 import { errorOf } from '../errors.ts';
 import type { ManifestEntry } from '../protocol/manifest.ts';
-import type { EntryStat } from './entry-stat.ts';
+import { type EntryStat, stateText } from './entry-stat.ts';
 import { decodeName, encodeName, MOST_NAME_BYTES, SEALED_SUFFIX } from './name.ts';
 import type { SourceReader } from './source-tree.ts';
 
@@ -68,9 +68,7 @@ function asSealed(
   const name = decodeName(entry.name);
   const encoded = encodeName(`${name}${SEALED_SUFFIX}`);
   if (encoded.length > MOST_NAME_BYTES) throw errorOf('BAD_NAME', 'the name is too long to be sealed');
-  const marks = seen
-    ? [seen.device, seen.inode, seen.size, seen.mtimeNanoseconds, seen.changedNanoseconds].join(' ')
-    : randomUUID();
+  const marks = seen ? stateText(seen) : randomUUID();
   const { mode, mtime, size } = entry;
   // That it has other names here is nobody's business.
   const { linked: _, ...told } = entry;
@@ -106,6 +104,11 @@ class SealReader implements SourceReader {
     const { pieceBytes } = this.#seal;
     this.#plain = Buffer.allocUnsafeSlow(file.size < 0 ? pieceBytes : Math.min(pieceBytes, file.size));
     this.#waiting = [this.#seal.start];
+  }
+
+  /** The marks too: of one state of the file, what was walked before it and after it have other seals. */
+  get state(): string {
+    return `${this.#file.marks} ${this.#inner.state ?? ''}`;
   }
 
   readAt(buffer: Buffer, position: number): number {

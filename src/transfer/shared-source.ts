@@ -10,7 +10,10 @@ const MOST_KEPT = 32 * 1024 * 1024;
 /** Files whose digest is remembered after everybody has closed them. */
 const MOST_DIGESTS = 4096;
 
+/** One state of one file: what was read of another state is never mixed in. */
 interface SharedFile {
+  /** Under which its blocks are kept: a file that is forgotten and opened again gets another. */
+  readonly number: number;
   readonly digest: Digest;
   /** Bytes that the digest covers. */
   hashed: number;
@@ -22,6 +25,7 @@ export class SharedSource<Reference> {
   readonly #files = new Map<string, SharedFile>();
   readonly #blocks = new Map<string, Buffer>();
   #kept = 0;
+  #lastNumber = 0;
 
   /** `nameOf` gives a file's key: the same for all receivers. */
   constructor(nameOf: (reference: Reference) => string) {
@@ -37,16 +41,26 @@ export class SharedSource<Reference> {
     };
   }
 
-  #open(reader: SourceReader, key: string): SourceReader {
-    const file = this.#files.get(key) ?? { digest: createDigest(), hashed: 0, readers: 0 };
+  #open(reader: SourceReader, name: string): SourceReader {
+    // Whoever opens it after somebody has written to it reads another file, whatever its name and size.
+    const key = `${name}\0${reader.state ?? ''}`;
+    const file = this.#files.get(key) ?? this.#newFile();
     // Opened again: it moves behind those that are forgotten first.
     this.#files.delete(key);
     this.#files.set(key, file);
     file.readers += 1;
     let open = true;
     return {
-      readAt: (buffer, position) => this.#read(reader, file, key, buffer, position),
-      verifyUnchanged: () => reader.verifyUnchanged(),
+      readAt: (buffer, position) => this.#read(reader, file, buffer, position),
+      verifyUnchanged: () => {
+        try {
+          reader.verifyUnchanged();
+        } catch (error) {
+          // Not every file system tells two states apart: what was read of this one is for nobody else.
+          if (this.#files.get(key) === file) this.#files.delete(key);
+          throw error;
+        }
+      },
       digest: { update: () => {}, digest: () => file.digest.digest() },
       close: () => {
         reader.close();
@@ -57,18 +71,24 @@ export class SharedSource<Reference> {
     };
   }
 
-  #read(reader: SourceReader, file: SharedFile, key: string, buffer: Buffer, position: number): number {
-    const block = `${key}\0${position}\0${buffer.length}`;
+  #newFile(): SharedFile {
+    this.#lastNumber += 1;
+    return { number: this.#lastNumber, digest: createDigest(), hashed: 0, readers: 0 };
+  }
+
+  #read(reader: SourceReader, file: SharedFile, buffer: Buffer, position: number): number {
+    const block = `${file.number}\0${position}\0${buffer.length}`;
     const kept = this.#blocks.get(block);
     if (kept) {
       kept.copy(buffer);
       return kept.length;
     }
     const count = reader.readAt(buffer, position);
-    // Each receiver reads in order, so none of them finds a gap before itself.
-    if (position === file.hashed) {
-      file.digest.update(buffer.subarray(0, count));
-      file.hashed += count;
+    // Each receiver reads in order, so none of them finds a gap before itself; but not all in steps of one length.
+    const done = file.hashed - position;
+    if (done < count) {
+      file.digest.update(buffer.subarray(done, count));
+      file.hashed += count - done;
     }
     this.#keep(block, buffer.subarray(0, count));
     return count;

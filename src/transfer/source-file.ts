@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
-import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
+import { type EntryStat, entryStat, sameInode, stateText } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
 import { readFully } from './regular-file.ts';
@@ -40,6 +40,11 @@ export class SourceFile {
   /** Bytes when it was opened. */
   get size(): number {
     return this.stat.size;
+  }
+
+  /** What tells the file as it was opened from any other, and from itself once it has changed. */
+  get state(): string {
+    return stateText(this.stat);
   }
 
   /** Fills `bytes` from `position`; fewer only at the end of the file. Returns how many. */

@@ -21,6 +21,8 @@ export interface SourceReader {
   close(): void;
   /** The digest of what has been read in order, where somebody else keeps it; otherwise the sender computes its own. */
   readonly digest?: Pick<Digest, 'update' | 'digest'>;
+  /** Everything that tells what is read here from what another state of the same file would give; absent where it has one only. */
+  readonly state?: string;
 }
 
 /** What the sender reads from. */
