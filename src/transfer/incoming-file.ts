@@ -51,6 +51,11 @@ export class IncomingFile<Folder> {
     return this.#current?.live.path;
   }
 
+  /** Whether this is the file under way. */
+  isAt(live: LiveEntry<Folder>): boolean {
+    return this.#current?.live === live;
+  }
+
   /** The source can't go on with this file; if it is the one under way, what is written of it stays for a resume. */
   stop(live: LiveEntry<Folder>): void {
     if (this.#current?.live !== live) return;
@@ -77,6 +82,7 @@ export class IncomingFile<Folder> {
       if (live.entry.kind !== ENTRY.file || file.bytes.length !== live.entry.size)
         throw errorOf('BAD_MESSAGE', 'a packed file is not what was announced');
       if (live.state === 'settled') continue;
+      if (this.isAt(live)) throw errorOf('BAD_MESSAGE', 'the source packed a file that it had begun');
       if (live.state !== 'wanted' && live.state !== 'have')
         throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
       this.#writePacked(live, file.bytes, file.digest);

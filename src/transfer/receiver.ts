@@ -203,6 +203,9 @@ export class Receiver<Folder> {
       const live = this.#settlement.file(header, row.index);
       if (live.state === 'settled') continue;
       const known = live.state === 'basis' ? oldDigest(live) : live.digest;
+      // Settled while it is under way, it would stay open, and its name taken, for as long as this process lives.
+      if (this.#incoming.isAt(live))
+        throw errorOf('BAD_MESSAGE', 'the source calls a file the same that it has begun');
       if (live.state === 'wanted' || !known?.equals(row.digest))
         throw errorOf('BAD_MESSAGE', 'the source calls a file the same that is not');
       this.#settlement.countSkipped(live);
@@ -253,6 +256,7 @@ export class Receiver<Folder> {
       done.manifestDigest.equals(this.manifestDigest) &&
       (this.#lastSeen || nextBatch === 0) &&
       openBatches === 0 &&
+      this.#incoming.path === undefined &&
       !this.#folders.isInside;
     if (!complete) throw errorOf('BAD_MESSAGE', 'the source says that all was sent, and it was not');
     this.#options.counters.totalsKnown = true;

@@ -5,8 +5,12 @@ import { suite, test } from 'node:test';
 import { digestOf } from '../../src/crypto/digest.ts';
 import { FRAME, MAX_OPEN_BATCHES, PIECE_BYTES } from '../../src/protocol/frame.ts';
 import { ANSWER, OUTCOME } from '../../src/protocol/manifest.ts';
+import { Folder } from '../../src/transfer/folder.ts';
+import { checkName } from '../../src/transfer/name.ts';
 import { isPartialName } from '../../src/transfer/partial.ts';
+import { TargetFile } from '../../src/transfer/target-file.ts';
 import { entry, Victim } from './hostile-source.ts';
+import { openDescriptors } from './workplace.ts';
 
 const MIB = 1024 * 1024;
 const bytes = (size: number, fill = 1): Buffer => Buffer.alloc(size, fill);
@@ -341,6 +345,30 @@ suite('bytes that were not asked for', () => {
     victim.data(1, 0, bytes(MIB));
     victim.refuses('BAD_MESSAGE', () => victim.data(2, 0, bytes(MIB)));
   });
+
+  const endings: readonly (readonly [string, Step])[] = [
+    ['called the same', (v) => v.same([{ index: 1, digest: digestOf(bytes(100)) }])],
+    ['packed', (v) => v.pack([{ index: 1, bytes: bytes(100) }])],
+    ['said to differ', (v) => v.take(FRAME.differs, Buffer.alloc(0), { index: 1 })],
+  ];
+  for (const [what, step] of endings)
+    test(`of a file that is then ${what} end it, and leave its name to others`, (t) => {
+      const victim = new Victim(t, {}, (folder) => {
+        mkdirSync(join(folder, 'root'));
+        writeFileSync(join(folder, 'root', 'x'), bytes(100));
+      });
+      victim.manifest(within(entry('file', 'x', { size: 100 })));
+      assert.equal(victim.answers[0]?.payload[1], ANSWER.have);
+      const before = openDescriptors();
+      victim.data(1, 0, bytes(1));
+      victim.refuses('BAD_MESSAGE', () => then(step, done(1, 3))(victim));
+      assert.ok(!victim.receiver.finished);
+      victim.receiver.abort();
+      assert.ok(openDescriptors() <= before);
+      using folder = Folder.open(join(victim.target, 'root'));
+      TargetFile.open(folder, checkName('x'), { size: 100 }).discard();
+      assert.deepEqual(readdirSync(join(victim.target, 'root')), ['x']);
+    });
 
   test('of what was refused are not taken', (t) => {
     const victim = new Victim(t, { existing: 'fail' }, (folder) => {
