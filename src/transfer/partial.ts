@@ -185,7 +185,14 @@ function claimOwn(folder: Folder, partial: SafeName, resume: boolean): Opened {
   } catch (error) {
     if (!failedWith(error, 'EEXIST')) throw error;
   }
-  const { descriptor, stat } = folder.openFile(partial, 'update');
+  let opened: OpenedFile;
+  try {
+    opened = folder.openFile(partial, 'update');
+  } catch (error) {
+    if (!failedWith(error, 'EACCES')) throw error;
+    return replaceOwn(folder, partial, error);
+  }
+  const { descriptor, stat } = opened;
   try {
     if (!isOurs(stat))
       throw errorOf('UNWRITABLE', `another file has the name of a partial, '${partial}', and is left alone`);
@@ -198,6 +205,17 @@ function claimOwn(folder: Folder, partial: SafeName, resume: boolean): Opened {
     fs.closeSync(descriptor);
     throw error;
   }
+}
+
+/**
+ * In place of one that got its permissions and then no name, because that was taken meanwhile or the process killed: not
+ * even its owner may write to it, and nobody else would ever remove it.
+ */
+function replaceOwn(folder: Folder, partial: SafeName, refused: unknown): Opened {
+  const stat = folder.lookup(partial);
+  if (stat === undefined || !isOurs(stat) || (descriptorsOn('self', stat) ?? 0) > 0) throw refused;
+  folder.unlink(partial);
+  return { partial, descriptor: folder.createFile(partial), size: 0 };
 }
 
 interface Candidate {

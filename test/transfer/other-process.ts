@@ -128,6 +128,24 @@ function commitLater(): void {
   process.stdin.once('data', () => tell(() => file.commit({ mode: 0o600, mtime: 0, policy: 'fail' })));
 }
 
+/** The name of a file that not even its owner may write is taken when it is whole; then it is free, and received again. */
+function receiveTwice(): unknown {
+  using root = Folder.open(place);
+  const target = join(place, 'target');
+  const first = TargetFile.open(root, checkName('target'), { size: 1 });
+  first.writeAt(Buffer.from('x'), 0);
+  writeFileSync(target, 'theirs');
+  const codes: string[] = [];
+  try {
+    first.commit({ mode: 0o444, mtime: 0, policy: 'fail' });
+  } catch (error) {
+    if (error instanceof LocalstreamError) codes.push(error.code);
+  }
+  first.keep();
+  unlinkSync(target);
+  return { codes, name: receive(root, 'target', 'y'), names: namesIn(place) };
+}
+
 function readAll(): unknown {
   using root = Folder.open(place);
   using file = SourceFile.open(root, checkName(rest[0] ?? ''));
@@ -171,6 +189,10 @@ switch (action) {
   case 'nobody-receives':
     becomeNobody();
     tell(() => receive(Folder.open(place), rest[0] ?? '', rest[1] ?? ''));
+    break;
+  case 'nobody-receives-twice':
+    becomeNobody();
+    tell(receiveTwice);
     break;
   case 'nobody-walks':
     becomeNobody();

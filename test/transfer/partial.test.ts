@@ -23,6 +23,7 @@ import { hasPartial, isPartialName, partialName } from '../../src/transfer/parti
 import { TargetFile } from '../../src/transfer/target-file.ts';
 import {
   afterwards,
+  elsewhere,
   killHard,
   namesIn,
   openDescriptors,
@@ -180,6 +181,16 @@ suite('a partial that was left', () => {
     chmodSync(partial, 0o444);
     assert.equal(receive(root, 'target', 'whole'), 'target');
     assert.equal(readFileSync(join(path, 'target'), 'utf8'), 'whole');
+  });
+
+  test('with such a mode by this very process, which found the name taken, does not keep it from that name', {
+    skip: process.getuid?.() !== 0 && 'needs root',
+  }, (t) => {
+    const { base, path } = temporaryRoot(t);
+    for (const folder of [base, path]) chmodSync(folder, 0o777);
+    assert.deepEqual(elsewhere(['nobody-receives-twice', path]), {
+      value: { codes: ['EXISTS'], name: 'target', names: ['target'] },
+    });
   });
 
   test('as the second name of the target, by a kill between link and unlink, is removed and the target untouched', async (t) => {
