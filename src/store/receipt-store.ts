@@ -167,12 +167,9 @@ export class ReceiptWriter implements AsyncDisposable {
   async finish(end: ReceiptEnd, signature?: ReceiptSignature): Promise<void> {
     if (signature !== undefined) this.#pending += textOf({ line: 'signed', ...signature });
     this.#pending += textOf({ line: 'end', ...end });
-    await this.#write();
     try {
-      await this.#handle.datasync();
-      await syncFolder(join(this.path, '..'));
-    } catch (error) {
-      throw unusable(this.path, error);
+      await this.#write();
+      await this.#sync();
     } finally {
       await this.close();
     }
@@ -193,6 +190,15 @@ export class ReceiptWriter implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#handle.datasync();
+      await syncFolder(join(this.path, '..'));
+    } catch (error) {
+      throw unusable(this.path, error);
+    }
   }
 
   async #write(): Promise<void> {

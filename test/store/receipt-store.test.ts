@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ReceiptEnd } from '../../src/store/receipt-lines.ts';
-import { ReceiptStore } from '../../src/store/receipt-store.ts';
+import { ReceiptStore, ReceiptWriter } from '../../src/store/receipt-store.ts';
 import { gather, someFingerprint, temporaryHome } from './temporary-home.ts';
 
 const BOUNDS = { keep: 1000, maxDays: 90 };
@@ -153,4 +154,11 @@ test('an id from a peer names no path, and a name that is none of a receipt is r
   writeFileSync(home.receipts, '');
   await assert.rejects(store.create(start()), { code: 'STATE' });
   await assert.rejects(store.names(), { code: 'STATE' });
+});
+
+test('a receipt that the disk has no room for is closed all the same', async () => {
+  const handle = await open('/dev/full', 'w');
+  const writer = new ReceiptWriter(handle, '/dev/full', start());
+  await assert.rejects(writer.finish(END), { code: 'STATE' });
+  assert.equal(handle.fd, -1);
 });
