@@ -89,6 +89,8 @@ export class Transfers {
     this.#options.begun(transfer);
     const over = (result: Receipt | LocalstreamError) => {
       this.#running.delete(id);
+      // It may end before its answer comes: a lane of it is wrong, or closed. Nobody else would tell who waits for that.
+      if (result instanceof LocalstreamError) this.#asked.get(id)?.reject(result);
       this.#asked.delete(id);
       this.#wanted.delete(id);
       this.#options.grants.forget(id);

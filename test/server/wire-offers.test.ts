@@ -1,4 +1,4 @@
-/** Offers to a listener that go on with others, from a dialler that says what it likes. */
+/** Offers to a listener that go on with others, and offers of a listener, with a dialler that says what it likes. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,8 +8,8 @@ import type { Offer } from '../../src/index.ts';
 import { FRAME } from '../../src/protocol/frame.ts';
 import { encodeDone } from '../../src/protocol/manifest.ts';
 import { identities } from '../crypto/fixed.ts';
-import { dialLane, dialSession, type RawSession } from './wire-dialler.ts';
-import { entry, freshTransfer, manifest, pack, wordOf } from './wire-frames.ts';
+import { dialLane, dialSession, type RawLane, type RawSession } from './wire-dialler.ts';
+import { entry, freshTransfer, manifest, pack, wordOf, works } from './wire-frames.ts';
 import { folderOf, serve, until } from './wire-machines.ts';
 
 const CONTENT = Buffer.from('hello');
@@ -114,4 +114,25 @@ suite('an offer that goes on with another', () => {
     assert.equal((await wordOf(session, last))?.['flag'], 422);
     assert.equal(asked.length, 32);
   });
+});
+
+suite('an offer of a listener whose lane is there before its answer', () => {
+  for (const [what, spoil, code] of [
+    ['carries a frame', (lane: RawLane) => lane.frame(FRAME.answer, Buffer.of(1)), 'BAD_MESSAGE'],
+    ['ends', (lane: RawLane) => lane.reader.socket.end(), 'LOST'],
+  ] as const)
+    test(`fails when that lane ${what}`, async (t) => {
+      const { listener, port } = await asking(t);
+      const session = await dialSession(port);
+      await until(() => listener.peers.length === 1);
+      const paths = [join(folderOf(t, { a: CONTENT }), 'a')];
+      const sent = listener.send(listener.peers[0]?.id ?? '', paths, { retryFor: 0 });
+      const failed = assert.rejects(sent, { code });
+      const offered = (await session.control.after('pong')) ?? {};
+      const [granted = 0] = offered['lanes'] as number[];
+      spoil(await dialLane(session, granted));
+      await failed;
+      assert.deepEqual(listener.transfers, []);
+      await works(session);
+    });
 });
