@@ -10,7 +10,7 @@ import type { Connection } from '../session/connection.ts';
 import type { Decide } from '../session/introduce.ts';
 import type { LoginAnswer } from '../session/logins.ts';
 import { typed } from '../session/transfers.ts';
-import { Approvals } from './approvals.ts';
+import { type Approval, Approvals } from './approvals.ts';
 import type { Claim, Codes } from './codes.ts';
 import { type Entry, letIn, proveStranger, type Stranger, turnAway } from './let-in.ts';
 import type { ListenerHost } from './listener-host.ts';
@@ -60,10 +60,11 @@ export class Admission {
     try {
       if (this.#isClosed) throw errorOf('SHUTTING_DOWN');
       this.#places.requireFree();
+      const isBack = auth === 'trusted' && this.#approvals.has(stranger.fingerprint);
       const entry = await letIn(stranger, {
         name,
         trust,
-        open: auth !== 'trusted' || this.#approvals.has(stranger.fingerprint),
+        open: auth !== 'trusted' || isBack,
         decide,
         patience: settings.decisionTimeout,
         promptness: settings.handshakeTimeout,
@@ -78,7 +79,7 @@ export class Admission {
       });
       claim = entry.claim;
       if (this.#isClosed) throw errorOf('SHUTTING_DOWN');
-      this.#start(stranger, entry, giveBack);
+      this.#start(stranger, entry, giveBack, this.#approval(entry, isBack));
       claim?.grant(entry.peer);
     } catch (error) {
       claim?.fail(typed(error));
@@ -105,13 +106,30 @@ export class Admission {
     return await codes.claim(stranger, this.#options.host.identity.fingerprint, request);
   }
 
-  #start(stranger: Stranger, { peer, rights }: Entry, giveBack: () => void): void {
+  /** What a person has decided about a session. Throws NOT_TRUSTED. */
+  #approval({ peer, claim }: Entry, isBack: boolean): Approval | undefined {
+    const { auth, codes } = this.#options;
+    const { fingerprint, trusted } = peer;
+    if (auth !== 'trusted' || (trusted && !codes)) return undefined;
+    if (!isBack || claim) return { fingerprint, at: performance.now() };
+    const approval = this.#approvals.use(fingerprint);
+    // Another connection of it may have used it up while this one introduced itself, or somebody wanted that peer out.
+    if (!approval) throw errorOf('NOT_TRUSTED');
+    return approval;
+  }
+
+  #start(
+    stranger: Stranger,
+    { peer, rights }: Entry,
+    giveBack: () => void,
+    approval: Approval | undefined,
+  ): void {
     const { host, auth, service } = this.#options;
     const visit = new Visit(auth, rights);
     const login = (name: string, password: string): Promise<LoginAnswer> =>
       this.#login(connection, visit, { name, password }, giveBack);
     const connection = service.open(stranger, peer, visit, auth === 'password' ? login : undefined);
-    if (visit.isKnown) this.#enter(connection, giveBack);
+    if (visit.isKnown) this.#enter(connection, giveBack, approval);
     else this.#await(connection, giveBack);
     const { fingerprint, trusted } = peer;
     const leave = host.trusted.follow({
@@ -172,11 +190,12 @@ export class Admission {
     return { name: user.name, siblings };
   }
 
-  #enter(connection: Connection, giveBack: () => void): void {
-    const { peers, codes } = this.#options;
-    const { trusted, fingerprint } = connection.peer;
-    peers.enter(connection, (reason) => {
-      if (reason.code === 'LOST' && (!trusted || codes)) this.#approvals.keep(fingerprint);
+  #enter(connection: Connection, giveBack: () => void, approval?: Approval): void {
+    this.#options.peers.enter(connection, (reason) => {
+      if (reason.code !== 'LOST') {
+        // Who leaves by itself may still come back by another session of it that broke.
+        if (reason.code !== 'CLOSED') this.#approvals.revoke(connection.peer.fingerprint);
+      } else if (approval) this.#approvals.keep(approval);
       giveBack();
     });
   }
