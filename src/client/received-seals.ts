@@ -13,6 +13,11 @@ interface ReceivedSealsOptions extends OpenSealsOptions {
   readonly bound: number;
 }
 
+/** A sealed file that has arrived. */
+interface Found {
+  readonly savedAs: string | undefined;
+}
+
 /** The place of a get: what ends as a sealed file is received under such a name, whatever it is to be called in the end. */
 function sealedPlace(place: TargetPlace): TargetPlace {
   const names = place.names.map(([offered, name, kind]) =>
@@ -25,7 +30,8 @@ function sealedPlace(place: TargetPlace): TargetPlace {
 
 export class ReceivedSeals {
   readonly #options: ReceivedSealsOptions;
-  readonly #found: { readonly path: string; readonly savedAs: string | undefined }[] = [];
+  /** By path: what is noted again after a reconnect is still one file. */
+  readonly #found = new Map<string, Found>();
   readonly #opened: OpenedFile[] = [];
   #place: TargetPlace | undefined;
   #failed = 0;
@@ -44,18 +50,20 @@ export class ReceivedSeals {
   /** Notes what has arrived. */
   add(outcomes: readonly FileOutcome[]): void {
     for (const { path, savedAs, outcome } of outcomes) {
-      const isThere = outcome === 'committed' || outcome === 'same';
-      if (isThere && path.endsWith(SEALED_SUFFIX)) this.#found.push({ path, savedAs });
+      if (!path.endsWith(SEALED_SUFFIX)) continue;
+      // What arrived before the connection broke is the same now, and its outcome no longer says under which name.
+      const isNext = outcome === 'same' && !this.#found.has(path);
+      if (outcome === 'committed' || isNext) this.#found.set(path, { savedAs });
     }
   }
 
   /** Opens all that have arrived. Throws CANCELLED; then the rest stays sealed. */
   async open(receipt: Receipt): Promise<Receipt> {
     const place = this.#place;
-    if (place === undefined || this.#found.length === 0) return receipt;
+    if (place === undefined || this.#found.size === 0) return receipt;
     const { SealOpener } = await import('./seal-opener.ts');
     const opener = new SealOpener(this.#options);
-    for (const { path, savedAs } of this.#found) {
+    for (const [path, { savedAs }] of this.#found) {
       if (this.#options.signal?.aborted) throw cancelled(this.#options.signal);
       const done = await openOne(opener, place, path, savedAs);
       if (done === undefined) continue;
@@ -81,7 +89,7 @@ export class ReceivedSeals {
     const isBad = ({ outcome }: FileOutcome) => outcome === 'failed';
     const [first] = failures;
     const alarm = failures.some(({ code }) => code === 'INTEGRITY');
-    const single = this.#found.length === 1 && receipt.outcomes.length === 1;
+    const single = this.#found.size === 1 && receipt.outcomes.length === 1;
     const code =
       first === undefined || receipt.code === 'INTEGRITY'
         ? receipt.code

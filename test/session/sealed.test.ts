@@ -18,6 +18,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { headerBytes } from '../../src/crypto/envelope.ts';
 import { type Localstream, LocalstreamError, openLocalstream, type Session } from '../../src/index.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
+import { Relay } from '../soak/relay.ts';
 import { noise, type Pair, pair, TEST_FLAGS } from './machines.ts';
 
 const MIB = 1024 * 1024;
@@ -344,6 +345,44 @@ describe('a sealed transfer that breaks off', () => {
     assert.ok(kept >= 2 * MIB, `${kept} bytes were kept`);
     assert.deepEqual(readFileSync(join(all.carolsFolder, 'big')), bytes);
     assert.deepEqual(readdirSync(all.carolsFolder), ['big']);
+  });
+
+  test('a get opens each file once, on whichever connection it came', async (t) => {
+    const all = await scene(t);
+    const names = ['a', 'b', 'c', 'big'];
+    for (const name of names) writeFileSync(join(all.local, name), name === 'big' ? noise(8 * MIB) : name);
+    const paths = names.map((name) => join(all.local, name));
+    await all.session.put(paths, '/share/', { sealFor: [all.carol.fingerprint] });
+    // One was taken, and its new name has to be known on the next connection too.
+    writeFileSync(join(all.carolsFolder, 'b.sealed'), 'mine');
+    const relay = await Relay.start(all.listener.port);
+    afterwards(t, () => relay[Symbol.asyncDispose]());
+    const { fingerprint } = all.bob;
+    const session = await all.carol.connect({ host: '127.0.0.1', port: relay.port, fingerprint });
+    let tries = 0;
+    const getting = session.get(
+      names.map((name) => `/share/${name}.sealed`),
+      `${all.carolsFolder}/`,
+      {
+        existing: 'rename',
+        limit: 4 * MIB,
+        retryFor: 60_000,
+        onRetry: () => {
+          tries += 1;
+        },
+      },
+    );
+    await until(() => existsSync(join(all.carolsFolder, 'c.sealed')));
+    relay.cut();
+    const got = await getting;
+    assert.ok(tries > 0);
+    assert.deepEqual([got.code, got.files, got.failed], ['OK', 4, 0]);
+    assert.deepEqual(
+      got.opened?.map(({ path, outcome }) => [path, outcome]),
+      names.map((name) => [`${name}.sealed`, 'opened']),
+    );
+    assert.deepEqual(readdirSync(all.carolsFolder).sort(), ['a', 'b', 'b.sealed', 'big', 'c']);
+    assert.equal(readFileSync(join(all.carolsFolder, 'b.sealed'), 'utf8'), 'mine');
   });
 });
 
