@@ -16,6 +16,7 @@ interface ReceivedSealsOptions extends OpenSealsOptions {
 /** A sealed file that has arrived. */
 interface Found {
   readonly savedAs: string | undefined;
+  readonly isNew: boolean;
 }
 
 /** The place of a get: what ends as a sealed file is received under such a name, whatever it is to be called in the end. */
@@ -52,8 +53,8 @@ export class ReceivedSeals {
     for (const { path, savedAs, outcome } of outcomes) {
       if (!path.endsWith(SEALED_SUFFIX)) continue;
       // What arrived before the connection broke is the same now, and its outcome no longer says under which name.
-      const isNext = outcome === 'same' && !this.#found.has(path);
-      if (outcome === 'committed' || isNext) this.#found.set(path, { savedAs });
+      if (outcome === 'committed') this.#found.set(path, { savedAs, isNew: true });
+      else if (outcome === 'same' && !this.#found.has(path)) this.#found.set(path, { savedAs, isNew: false });
     }
   }
 
@@ -63,9 +64,9 @@ export class ReceivedSeals {
     if (place === undefined || this.#found.size === 0) return receipt;
     const { SealOpener } = await import('./seal-opener.ts');
     const opener = new SealOpener(this.#options);
-    for (const [path, { savedAs }] of this.#found) {
+    for (const [path, found] of this.#found) {
       if (this.#options.signal?.aborted) throw cancelled(this.#options.signal);
-      const done = await openOne(opener, place, path, savedAs);
+      const done = await openOne(opener, place, path, found);
       if (done === undefined) continue;
       if (done.outcome === 'failed') this.#failed += 1;
       if (done.outcome === 'skipped') this.#skipped += 1;
@@ -115,7 +116,7 @@ async function openOne(
   opener: SealOpener,
   place: TargetPlace,
   path: string,
-  savedAs: string | undefined,
+  { savedAs, isNew }: Found,
 ): Promise<OpenedFile | undefined> {
   const [root = '', ...below] = path.split('/');
   const received = sealedPlace(place).names.find(([offered]) => offered === root)?.[1] ?? root;
@@ -123,6 +124,7 @@ async function openOne(
   const folders = [place.folder, ...place.below, ...(below.length === 0 ? [] : [received])];
   return await opener.open({
     path,
+    isNew,
     folder: [...folders, ...below.slice(0, -1)].join('/'),
     name: savedAs ?? below.at(-1) ?? received,
     // A name of its own, where one file was asked for by it.

@@ -1,6 +1,6 @@
 /**
  * Opens a sealed file beside itself: it gets the name, time and mode from within once its last byte is proven, and the
- * sealed file goes. One that is broken goes without a trace.
+ * sealed file goes. One that is broken goes without a trace. What was there before the transfer never goes.
  */
 import * as fs from 'node:fs';
 import { homedir } from 'node:os';
@@ -14,6 +14,7 @@ import type { ExistingPolicy } from '../protocol/messages.ts';
 import type { OpenedFile } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
 import type { TrustStore } from '../store/trust-store.ts';
+import type { EntryStat } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import { checkName, type SafeName } from '../transfer/name.ts';
 import { SourceFile } from '../transfer/source-file.ts';
@@ -29,6 +30,8 @@ export interface OpenSealsOptions {
   /** Nobody was asked about names: none that is hidden is written into the home folder. */
   readonly unattended: boolean;
   readonly signal: AbortSignal | undefined;
+  /** Marks of sealed files that gets of this session have brought and not opened: the next one may finish them. */
+  readonly unopened: Set<string>;
 }
 
 /** A file that has arrived and may be sealed. */
@@ -39,8 +42,12 @@ interface Arrived {
   readonly name: string;
   /** What it is to be called, where not as it says within. */
   readonly given: string | undefined;
+  /** This transfer has brought it. Otherwise it was there before, and is not ours to remove. */
+  readonly isNew: boolean;
 }
 
+/** Marks that a session keeps. */
+const MOST_UNOPENED = 10_000;
 const READ_BYTES = 1024 * 1024;
 
 export class SealOpener {
@@ -51,11 +58,12 @@ export class SealOpener {
   }
 
   /** Undefined for what is no seal at all. Throws CANCELLED; what else goes wrong is in the answer. */
-  async open({ path, folder: here, name, given }: Arrived): Promise<OpenedFile | undefined> {
-    const sealed = checkName(name);
+  async open(arrived: Arrived): Promise<OpenedFile | undefined> {
+    const { path } = arrived;
+    const sealed = checkName(arrived.name);
     try {
-      using folder = Folder.open(here);
-      return await this.#openIn(folder, sealed, path, given);
+      using folder = Folder.open(arrived.folder);
+      return await this.#openIn(folder, sealed, arrived);
     } catch (error) {
       const reason = typed(error);
       if (reason.code === 'CANCELLED' || reason.code === 'TERMINATED') throw reason;
@@ -66,10 +74,12 @@ export class SealOpener {
   async #openIn(
     folder: Folder,
     sealed: SafeName,
-    path: string,
-    given: string | undefined,
+    { path, given, isNew }: Arrived,
   ): Promise<OpenedFile | undefined> {
+    const { unopened } = this.#options;
     const file = SourceFile.open(folder, sealed);
+    const mark = markOf(file.stat);
+    const mayGo = unopened.delete(mark) || isNew;
     try {
       if (!looksSealed(file)) return undefined;
       const seal = await this.#unlock(file);
@@ -77,12 +87,14 @@ export class SealOpener {
         return { path, name: undefined, outcome: 'kept', code: seal.code, reason: seal.message };
       const name = checkName(given ?? seal.metadata.name);
       const written = await this.#write(folder, name, seal);
-      folder.unlink(sealed);
+      if (mayGo) folder.unlink(sealed);
       return { path, sealer: seal.sealer, ...written };
     } catch (error) {
+      if (!mayGo) throw error;
       // Nobody can do anything with it: nothing of it stays.
       if (error instanceof LocalstreamError && ['INTEGRITY', 'NOT_TRUSTED'].includes(error.code))
         folder.unlink(sealed);
+      else if (unopened.size < MOST_UNOPENED) unopened.add(mark);
       throw error;
     } finally {
       file.close();
@@ -152,6 +164,11 @@ export class SealOpener {
 function microseconds(milliseconds: number): number {
   const most = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
   return Math.max(-most, Math.min(most, milliseconds)) * 1000;
+}
+
+/** Tells a file from all others and from itself as it was before somebody touched it. */
+function markOf({ device, inode, changedNanoseconds }: EntryStat): string {
+  return `${device}:${inode}:${changedNanoseconds}`;
 }
 
 function looksSealed(file: SourceFile): boolean {

@@ -41,6 +41,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly #settings: Settings;
   readonly #transfers: ResumableTransfers;
   readonly #offers: Offers;
+  /** See {@link OpenSealsOptions.unopened}. */
+  readonly #unopened = new Set<string>();
 
   private constructor(link: Link, host: SessionHost) {
     super();
@@ -119,7 +121,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * Fetches files and folders. A file goes into a `local` that is a folder or ends in `/`; otherwise `local` is its
    * name. A folder goes into a `local` that ends in `/`, `.` or `..`; otherwise `local` is its name. A connection that
    * breaks is made again and the transfer goes on where it stood. What ends in `.sealed` and is sealed for this machine
-   * is then opened, and the sealed file goes: see {@link Receipt.opened}.
+   * is then opened, and the sealed file goes unless it was there before: see {@link Receipt.opened}.
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
    * @param local `-` is standard output.
@@ -166,6 +168,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       unattended: options.unattended ?? false,
       bound: this.#settings.receiptFiles,
       signal: options.signal,
+      unopened: this.#unopened,
     });
   }
 

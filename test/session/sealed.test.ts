@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -153,6 +154,55 @@ test('into a drop-box, where another has the name already, and under --only and 
   assert.equal((await put({ exclude: ['*.tmp'] })).files, 1);
   assert.equal((await put({ only: ['one/b.tmp.sealed'] })).files, 1);
   assert.deepEqual(readdirSync(join(all.share, 'one')).sort(), ['a.txt.sealed', 'b.tmp.sealed']);
+});
+
+test('a sealed file that was there before stays, whatever comes of opening it', async (t) => {
+  const all = await scene(t);
+  writeFileSync(join(all.local, 'a'), 'x');
+  await all.session.put([join(all.local, 'a')], '/share/', { sealFor: [all.carol.fingerprint] });
+  const kept = join(all.carolsFolder, 'a.sealed');
+  const get = (more: object = {}) => all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`, more);
+  await get({ keepSealed: true });
+  const seal = readFileSync(kept);
+  // Opened, the same, and in the way of what is within.
+  assert.equal((await get()).opened?.[0]?.outcome, 'opened');
+  assert.equal((await get()).opened?.[0]?.outcome, 'same');
+  writeFileSync(join(all.carolsFolder, 'a'), 'mine');
+  assert.equal((await get()).code, 'EXISTS');
+  assert.equal((await get({ existing: 'overwrite' })).opened?.[0]?.outcome, 'opened');
+  assert.deepEqual(readdirSync(all.carolsFolder).sort(), ['a', 'a.sealed']);
+  // By a sealer that is not trusted, and broken.
+  await all.carol.trust.forget(all.alice.fingerprint);
+  assert.equal((await get()).code, 'NOT_TRUSTED');
+  assert.deepEqual(readFileSync(kept), seal);
+  for (const folder of [all.share, all.carolsFolder])
+    writeFileSync(join(folder, 'a.sealed'), seal.subarray(0, -1));
+  assert.equal((await get({ fromAnyone: true })).code, 'INTEGRITY');
+  assert.deepEqual(readFileSync(kept), seal.subarray(0, -1));
+});
+
+test('a sealed file that could not be opened goes with the get that opens it, unless somebody touched it', async (t) => {
+  const all = await scene(t);
+  writeFileSync(join(all.local, 'a'), 'new');
+  await all.session.put([join(all.local, 'a')], '/share/', { sealFor: [all.carol.fingerprint] });
+  const [mine, kept] = [join(all.carolsFolder, 'a'), join(all.carolsFolder, 'a.sealed')];
+  const get = (existing: 'fail' | 'overwrite') =>
+    all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`, { existing });
+  const replace = () => {
+    copyFileSync(kept, `${kept}.copy`);
+    renameSync(`${kept}.copy`, kept);
+  };
+  for (const [touch, left] of [
+    [() => {}, ['a']],
+    [replace, ['a', 'a.sealed']],
+  ] as const) {
+    writeFileSync(mine, 'old');
+    assert.equal((await get('fail')).code, 'EXISTS');
+    touch();
+    const got = await get('overwrite');
+    assert.deepEqual([got.code, got.outcomes[0]?.outcome], ['OK', 'same']);
+    assert.deepEqual(readdirSync(all.carolsFolder).sort(), left);
+  }
 });
 
 describe('a server that changes what it keeps', () => {
