@@ -14,7 +14,7 @@ import type { ExistingPolicy } from '../protocol/messages.ts';
 import type { OpenedFile } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
 import type { TrustStore } from '../store/trust-store.ts';
-import type { EntryStat } from '../transfer/entry-stat.ts';
+import { type EntryStat, sameInode } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import { checkName, type SafeName } from '../transfer/name.ts';
 import { SourceFile } from '../transfer/source-file.ts';
@@ -80,6 +80,11 @@ export class SealOpener {
     const file = SourceFile.open(folder, sealed);
     const mark = markOf(file.stat);
     const mayGo = unopened.delete(mark) || isNew;
+    const remove = () => {
+      const there = mayGo && folder.lookup(sealed);
+      // What was within may have taken its place, where it has the name that the server gave the seal.
+      if (there && sameInode(there, file.stat)) folder.unlink(sealed);
+    };
     try {
       if (!looksSealed(file)) return undefined;
       const seal = await this.#unlock(file);
@@ -87,14 +92,12 @@ export class SealOpener {
         return { path, name: undefined, outcome: 'kept', code: seal.code, reason: seal.message };
       const name = checkName(given ?? seal.metadata.name);
       const written = await this.#write(folder, name, seal);
-      if (mayGo) folder.unlink(sealed);
+      remove();
       return { path, sealer: seal.sealer, ...written };
     } catch (error) {
-      if (!mayGo) throw error;
       // Nobody can do anything with it: nothing of it stays.
-      if (error instanceof LocalstreamError && ['INTEGRITY', 'NOT_TRUSTED'].includes(error.code))
-        folder.unlink(sealed);
-      else if (unopened.size < MOST_UNOPENED) unopened.add(mark);
+      if (error instanceof LocalstreamError && ['INTEGRITY', 'NOT_TRUSTED'].includes(error.code)) remove();
+      else if (mayGo && unopened.size < MOST_UNOPENED) unopened.add(mark);
       throw error;
     } finally {
       file.close();

@@ -268,6 +268,17 @@ describe('a server that changes what it keeps', () => {
     assert.equal(swapped.opened?.[0]?.name, 'b');
   });
 
+  test('and names a seal as the file within is named: that file takes its place, and stays', async (t) => {
+    const all = await scene(t);
+    writeFileSync(join(all.local, 'a.sealed'), 'x');
+    await all.session.put([join(all.local, 'a.sealed')], '/share/', { sealFor: [all.carol.fingerprint] });
+    renameSync(join(all.share, 'a.sealed.sealed'), join(all.share, 'a.sealed'));
+    const existing = 'overwrite';
+    const got = await all.carolsSession.get(['/share/a.sealed'], `${all.carolsFolder}/`, { existing });
+    assert.deepEqual([got.code, got.opened?.[0]?.name], ['OK', 'a.sealed']);
+    assert.equal(readFileSync(join(all.carolsFolder, 'a.sealed'), 'utf8'), 'x');
+  });
+
   test('a sealer that is not trusted is refused, and taken where anybody is', async (t) => {
     const all = await scene(t);
     writeFileSync(join(all.local, 'a'), 'x');
