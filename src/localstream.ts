@@ -71,6 +71,10 @@ export class Localstream implements AsyncDisposable {
   readonly #listeners = new Set<Listener>();
   readonly #sessions = new Set<Session>();
   readonly #warn: Warn | undefined;
+  /** Listeners and sessions that are on their way into the sets above. */
+  readonly #opening = new Set<Promise<unknown>>();
+  /** Ends connecting that is under way. */
+  readonly #end = new AbortController();
   #discovery: Promise<Discovery> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -103,11 +107,12 @@ export class Localstream implements AsyncDisposable {
   /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, NOT_FOUND or NOT_A_FOLDER for a share, USAGE. */
   async listen(options: ListenOptions): Promise<Listener> {
     this.#requireOpen();
-    const { Listener } = await import('./server/listener.ts');
-    const listener = await Listener.start(this.#host, options);
-    this.#listeners.add(listener);
-    void listener.closed.then(() => this.#listeners.delete(listener));
-    if (options.advertise && !isLoopback(listener.host)) void this.#advertise(listener);
+    const start = async () => {
+      const { Listener } = await import('./server/listener.ts');
+      return await Listener.start(this.#host, options);
+    };
+    const listener = await this.#keep(start(), this.#listeners);
+    if (options.advertise && !isLoopback(listener.host) && !this.#closing) void this.#advertise(listener);
     return listener;
   }
 
@@ -147,12 +152,11 @@ export class Localstream implements AsyncDisposable {
       ...this.#host,
       elsewhere: (fingerprint: Fingerprint, signal?: AbortSignal) => this.#whereIs(fingerprint, signal),
     };
-    const connecting = Session.connect(host, options);
+    const own = this.#end.signal;
+    const signal = options.signal ? AbortSignal.any([options.signal, own]) : own;
+    const connecting = Session.connect(host, { ...options, signal });
     prepareLocks();
-    const session = await connecting;
-    this.#sessions.add(session);
-    void session.closed.then(() => this.#sessions.delete(session));
-    return session;
+    return await this.#keep(connecting, this.#sessions);
   }
 
   /**
@@ -213,7 +217,7 @@ export class Localstream implements AsyncDisposable {
     return await openSeal(source, { identity, accept });
   }
 
-  /** Closes listeners and sessions, writes what is not written. May be called again. */
+  /** Closes listeners and sessions, also those that are being opened, writes what is not written. May be called again. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -221,6 +225,29 @@ export class Localstream implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Holds on to what is being opened until it has closed. Throws SHUTTING_DOWN where {@link close} was faster. */
+  async #keep<One extends { close(): Promise<void>; readonly closed: Promise<unknown> }>(
+    opening: Promise<One>,
+    open: Set<One>,
+  ): Promise<One> {
+    const kept = opening.then(async (one) => {
+      if (this.#closing) await one.close();
+      this.#requireOpen();
+      open.add(one);
+      void one.closed.then(() => open.delete(one));
+      return one;
+    });
+    this.#opening.add(kept);
+    try {
+      return await kept;
+    } catch (error) {
+      this.#requireOpen();
+      throw error;
+    } finally {
+      this.#opening.delete(kept);
+    }
   }
 
   #requireOpen(): void {
@@ -284,6 +311,9 @@ export class Localstream implements AsyncDisposable {
   async #close(): Promise<void> {
     // First: whoever looks for this machine shall not find what is about to be gone.
     await Promise.allSettled([this.#discovery?.then((discovery) => discovery.stop())]);
+    // Or a port would open, and a session begin, after all is closed.
+    this.#end.abort();
+    await Promise.allSettled(this.#opening);
     const all = [...this.#sessions, ...this.#listeners];
     await Promise.allSettled(all.map((one) => one.close()));
     // A thread takes as long to end as what is not written takes to be written.
