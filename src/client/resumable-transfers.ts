@@ -99,8 +99,8 @@ export class ResumableTransfers {
   /** Follows the present connection to its end, which is the session's unless a transfer wants another one. */
   #watch(): void {
     const { connection } = this.#link;
-    connection.on('settled', (transfer, outcomes) => {
-      if (transfer.direction === 'receive') this.#continuations.note(transfer.id, this.#origin, outcomes);
+    connection.on('settled', (transfer, _, names) => {
+      if (transfer.direction === 'receive') this.#continuations.note(transfer, this.#origin, names);
     });
     void connection.ended.then((reason) => {
       if (this.#end.signal.aborted) this.#over.resolve(this.#stopped);

@@ -70,15 +70,16 @@ export class Peers {
       this.#events.begun(transfer.info());
       this.#watch();
     });
-    connection.on('settled', (transfer, outcomes) => {
-      if (transfer.direction === 'receive') continuations.note(transfer.id, peer.fingerprint, outcomes);
+    connection.on('settled', (transfer, _, names) => {
+      if (transfer.direction === 'receive') continuations.note(transfer, peer.fingerprint, names);
     });
     connection.on('over', (transfer, result) => {
       if (result instanceof LocalstreamError) {
         this.#events.failed(transfer.info(), result);
         return;
       }
-      continuations.forget(transfer.id);
+      // A sender that never got its receipt comes back with all of it.
+      if (transfer.isAcknowledged) continuations.forget(transfer.id);
       this.#events.done(result);
     });
     void connection.ended.then((reason) => {

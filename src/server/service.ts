@@ -2,7 +2,7 @@
 import { errorOf } from '../errors.ts';
 import type { Change, Changed } from '../session/changes.ts';
 import { Connection } from '../session/connection.ts';
-import type { Continuations } from '../session/continuations.ts';
+import { boxOf, type Continuations } from '../session/continuations.ts';
 import type { LoginHandler } from '../session/logins.ts';
 import type { PeerInfo } from '../session/report.ts';
 import type { SpeedPermit } from '../session/speed-tests.ts';
@@ -57,8 +57,8 @@ export class Service {
         change: (change) => this.#change(connection, change, visit),
         speed: () => this.#allowTest(connection.peer),
         get: ({ paths }) => shares.source(paths, visit.visitor),
-        put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) =>
-          shares.target(
+        put: ({ transfer, continues, target, roots, existing, durable, dryRun, trustMtime, verify }) => {
+          const place = shares.target(
             target,
             roots,
             existing,
@@ -70,10 +70,13 @@ export class Service {
               reserve: settings.freeSpaceReserve,
               protectedFolder: undefined,
               rules: undefined,
-              renamed: continuations.take(continues, transfer, peer.fingerprint),
+              renamed: [],
             },
             visit.visitor,
-          ),
+          );
+          const renamed = continuations.take(continues, transfer, peer.fingerprint, boxOf(place));
+          return { ...place, renamed };
+        },
         ...(login && { login }),
         offer: (offer) => {
           if (inbox) inbox.take(offer, connection.peer, visit.isKnown);

@@ -27,6 +27,7 @@ import type { WorkerPool } from '../transfer/pool.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type Change, type Changed, type ChangeHandler, Changes } from './changes.ts';
+import type { SavedNames } from './continuations.ts';
 import { type IncomingOffer, IncomingOffers } from './incoming-offers.ts';
 import { LaneGrants } from './lane-grants.ts';
 import { Listings } from './listings.ts';
@@ -80,7 +81,7 @@ export interface ConnectionOptions {
 interface ConnectionEvents {
   /** A transfer that the peer asked for, or that we did, has begun. */
   transfer: [TransferEnd];
-  settled: [TransferEnd, FileOutcome[]];
+  settled: [TransferEnd, FileOutcome[], SavedNames];
   /** A request of the peer was answered with an error. */
   refused: [LocalstreamError];
   /** Its end: a receipt or an error. */
@@ -120,7 +121,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       grants: this.#grants,
       send: (message) => this.#send(message),
       begun: (transfer) => this.emit('transfer', transfer),
-      settled: (transfer, outcomes) => this.emit('settled', transfer, outcomes),
+      settled: (transfer, outcomes, names) => this.emit('settled', transfer, outcomes, names),
       over: (transfer, result) => this.emit('over', transfer, result),
     });
     this.#offers = new IncomingOffers({

@@ -16,6 +16,7 @@ import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
 import type { FilterRules } from '../transfer/filter-rules.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
+import type { Settled } from '../transfer/progress.ts';
 import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
@@ -26,6 +27,7 @@ import {
   type SharedPlan,
   slotBytes,
 } from '../transfer/worker-messages.ts';
+import type { SavedNames } from './continuations.ts';
 import { Outcomes } from './outcomes.ts';
 import { readBody, writeBody } from './receipt-body.ts';
 import type { Direction, FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from './report.ts';
@@ -55,7 +57,7 @@ export interface TransferHost {
   /** Opens one lane more; only the dialler can. */
   moreLanes(transfer: TransferEnd): void;
   /** Told of everything that is settled, for the stored receipt. */
-  settled(transfer: TransferEnd, outcomes: FileOutcome[]): void;
+  settled(transfer: TransferEnd, outcomes: FileOutcome[], names: SavedNames): void;
 }
 
 export interface TransferOptions {
@@ -89,6 +91,8 @@ export class TransferEnd {
   readonly startedAt = new Date();
   /** Where it is received to, once it is known. */
   place: TargetPlace | undefined;
+  /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
+  isAcknowledged = false;
   readonly #host: TransferHost;
   readonly #plan: SharedPlan;
   readonly #giveBack: () => void;
@@ -229,6 +233,7 @@ export class TransferEnd {
       void this.cancel(errorOf('BAD_MESSAGE', 'an acknowledgement came unasked'));
       return;
     }
+    this.isAcknowledged = true;
     this.#finish();
   }
 
@@ -329,7 +334,7 @@ export class TransferEnd {
         return;
       }
       case 'settled':
-        this.#host.settled(this, this.#outcomes.add(message.rows));
+        this.#host.settled(this, this.#outcomes.add(message.rows), savedNames(message.rows));
         return;
       case 'current':
         this.#current = message.path;
@@ -527,6 +532,10 @@ export class TransferEnd {
       signedBy: this.direction === 'receive' ? identity.fingerprint : peer.fingerprint,
     };
   }
+}
+
+function savedNames(rows: readonly Settled[]): SavedNames {
+  return rows.flatMap(({ path, saved }) => (saved === undefined ? [] : [[path, saved] as const]));
 }
 
 function wrap(error: unknown): LocalstreamError {

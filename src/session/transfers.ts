@@ -5,6 +5,7 @@ import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
 import { MAX_LANES } from '../protocol/limits.ts';
 import type { MessageOf, Outgoing, SessionMessage } from '../protocol/messages.ts';
+import type { SavedNames } from './continuations.ts';
 import type { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
 import { type SourceHow, TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
@@ -39,7 +40,7 @@ export interface TransfersOptions {
   readonly openLane: ((number: number) => Promise<TLSSocket>) | undefined;
   send(message: Outgoing): void;
   begun(transfer: TransferEnd): void;
-  settled(transfer: TransferEnd, outcomes: FileOutcome[]): void;
+  settled(transfer: TransferEnd, outcomes: FileOutcome[], names: SavedNames): void;
   over(transfer: TransferEnd, result: Receipt | LocalstreamError): void;
 }
 
@@ -81,7 +82,7 @@ export class Transfers {
         ...this.#options.host,
         send: (message) => this.#options.send(message),
         moreLanes: (worn) => this.#askForLane(worn),
-        settled: (of, outcomes) => this.#options.settled(of, outcomes),
+        settled: (of, outcomes, names) => this.#options.settled(of, outcomes, names),
       },
       options,
     );

@@ -52,8 +52,9 @@ export class EntryAnswers<Folder> {
   /** The answer to an entry that belongs under a name in an open folder. Throws what makes it fail. */
   answer(live: LiveEntry<Folder>, folder: Folder, name: SafeName): Answer {
     if (live.entry.kind === ENTRY.folder) return this.#answerFolder(live, folder, name);
-    const earlier = live.entry.kind === ENTRY.file ? this.#store.renamed(live.path) : undefined;
+    const earlier = this.#store.renamed(live.path);
     if (earlier !== undefined && this.#isThere(live, folder, earlier)) {
+      if (live.entry.kind === ENTRY.link) return this.#settled(live, OUTCOME.same);
       live.place = 'rename';
       return this.#describe(live, folder, earlier, live.entry.size, true);
     }
@@ -78,9 +79,16 @@ export class EntryAnswers<Folder> {
       return this.#settled(live, OUTCOME.same);
     }
     if (blind) {
+      const earlier = this.#store.renamed(live.path);
+      if (earlier !== undefined && this.#store.present(folder, earlier)?.kind === 'folder') {
+        live.name = earlier;
+        this.#folders.descend(live, { ...this.#store.enter(folder, earlier, mode), created: true });
+        return this.#settled(live, OUTCOME.same);
+      }
       // What others left is neither entered nor told of.
       const made = this.#store.enterNew(folder, name, mode);
       live.name = made.name;
+      live.saved = made.name;
       this.#folders.descend(live, { folder: made.folder, created: true });
       return this.#settled(live, OUTCOME.committed);
     }
@@ -89,8 +97,13 @@ export class EntryAnswers<Folder> {
     return this.#settled(live, entered.created ? OUTCOME.committed : OUTCOME.same);
   }
 
+  /** Whether what an earlier part of the transfer has left under a name may be this. */
   #isThere(live: LiveEntry<Folder>, folder: Folder, name: SafeName): boolean {
     const present = this.#store.present(folder, name);
+    if (live.entry.kind === ENTRY.link)
+      return (
+        present?.kind === 'link' && this.#store.linkTarget(folder, name) === decodeName(live.entry.extra)
+      );
     return present?.kind === 'file' && present.size === live.entry.size;
   }
 

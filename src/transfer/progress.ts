@@ -33,4 +33,6 @@ export interface Settled {
   readonly linked: boolean;
   /** Reason of a failure, or the name it was saved under. */
   readonly note: string;
+  /** Receiving: the name that it has here, where whoever goes on with this transfer could not find it without. */
+  readonly saved?: string;
 }

@@ -50,6 +50,8 @@ export interface LiveEntry<Folder> {
   name: SafeName | undefined;
   state: State;
   place: Placement['place'];
+  /** See {@link Settled}. */
+  saved: SafeName | undefined;
   /** Digest of what is there, for `have` and `compare`; of the whole basis for `basis`. */
   digest: Buffer | undefined;
   basis: Basis | undefined;
@@ -114,6 +116,7 @@ export function addEntry<Folder>(
     name,
     state: 'wanted',
     place,
+    saved: undefined,
     digest: undefined,
     basis: undefined,
     reserved: 0,

@@ -101,7 +101,9 @@ export class Settlement<Folder> {
 
   /** The entry has its place. The source is told the name, where it is another than its own and no secret. */
   commit(live: LiveEntry<Folder>, saved: SafeName, digest: Buffer): void {
-    const note = saved === live.name || this.#options.blind ? '' : saved;
+    const { blind } = this.#options;
+    const note = saved === live.name || blind ? '' : saved;
+    if (saved !== live.name || blind) live.saved = saved;
     this.settle(live, OUTCOME.committed, 'OK', digest, note);
   }
 
@@ -175,7 +177,7 @@ export class Settlement<Folder> {
 }
 
 function settledRow(
-  { path, entry, size }: LiveEntry<unknown>,
+  { path, entry, size, saved }: LiveEntry<unknown>,
   outcome: OutcomeCode,
   flag: FlagName,
   digest: Buffer,
@@ -194,5 +196,6 @@ function settledRow(
     flag,
     linked: entry.linked ?? false,
     note,
+    ...(saved !== undefined && { saved }),
   };
 }

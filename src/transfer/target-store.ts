@@ -59,7 +59,7 @@ export interface TargetStore<Folder> {
   ): { readonly folder: Folder; readonly name: SafeName; readonly kind: OfferedRoot['type'] } | undefined;
   /** Whether the receiving person wants to leave an entry out. */
   excludes(path: string, isFolder: boolean): boolean;
-  /** The name that an earlier part of this transfer gave to a file whose own was taken. */
+  /** The name that an earlier part of this transfer gave to something whose own was taken; in a drop-box, to anything. */
   renamed(path: string): SafeName | undefined;
   /** Makes or enters a folder; a new one has its mode from the start, and its owner may use it until it is left. */
   enter(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly created: boolean };

@@ -36,7 +36,7 @@ export interface TargetPlace {
   readonly reserve: number;
   /** A drop-box: see ReceiverOptions. */
   readonly blind: boolean;
-  /** Names that an earlier part of the same transfer gave in place of taken ones, by path. */
+  /** Names that an earlier part of the same transfer gave in place of taken ones, in a drop-box all of them, by path. */
   readonly renamed: readonly (readonly [path: string, name: string])[];
   /** See ReceiverOptions. */
   readonly dryRun: boolean;
