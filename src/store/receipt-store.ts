@@ -207,6 +207,8 @@ export class ReceiptWriter implements AsyncDisposable {
     try {
       await this.#handle.appendFile(text);
     } catch (error) {
+      // Whoever adds to it learns here that it is lost, and finishes it no more.
+      await this.close();
       throw unusable(this.path, error);
     }
   }

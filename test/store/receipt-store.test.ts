@@ -156,6 +156,19 @@ test('an id from a peer names no path, and a name that is none of a receipt is r
   await assert.rejects(store.names(), { code: 'STATE' });
 });
 
+test('a receipt that the disk has no room for on its way is closed too', async () => {
+  const handle = await open('/dev/full', 'w');
+  const writer = new ReceiptWriter(handle, '/dev/full', start());
+  const rows = Array.from({ length: 1000 }, (_, number) => ({
+    path: `folder/${number}`,
+    outcome: 'committed' as const,
+    size: 5,
+    digest: 'e'.repeat(64),
+  }));
+  await assert.rejects(writer.files(rows), { code: 'STATE' });
+  assert.equal(handle.fd, -1);
+});
+
 test('a receipt that the disk has no room for is closed all the same', async () => {
   const handle = await open('/dev/full', 'w');
   const writer = new ReceiptWriter(handle, '/dev/full', start());
