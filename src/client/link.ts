@@ -218,14 +218,20 @@ export class Link {
       },
       decide: async () => {},
     };
-    const opened = await open(this.#host, address, check, this.#handlers, signal ? { signal } : {});
+    const { connection } = await open(this.#host, address, check, this.#handlers, signal ? { signal } : {});
+    const stop = () => void connection.close();
+    signal?.addEventListener('abort', stop, { once: true });
     try {
-      if (this.#user) await opened.connection.login(this.#user.name, this.#user.password);
+      if (this.#user && !signal?.aborted) await connection.login(this.#user.name, this.#user.password);
+      // Whoever wanted it may be gone since it was open.
+      if (signal?.aborted) throw errorOf('CANCELLED');
     } catch (error) {
-      await opened.connection.close();
+      await connection.close();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
     }
-    this.connection = opened.connection;
+    this.connection = connection;
   }
 }
 

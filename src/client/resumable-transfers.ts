@@ -77,8 +77,12 @@ export class ResumableTransfers {
       }
     } finally {
       this.#active -= 1;
-      // Broken, and nobody who waited for another connection is left.
-      if (this.#active === 0 && this.#lost) this.#over.resolve(this.#lost);
+      // Broken, and nobody who waited for another connection is left: the session is over, and none is made any more.
+      const lost = this.#active === 0 ? this.#lost : undefined;
+      if (lost) {
+        this.#end.abort(lost);
+        void Promise.allSettled([this.#reconnecting]).then(() => this.#over.resolve(lost));
+      }
     }
   }
 
@@ -93,6 +97,8 @@ export class ResumableTransfers {
     this.#end.abort(reason ?? errorOf('CLOSED'));
     this.#stopped ??= reason;
     await this.#link.connection.close(reason);
+    // What is being made in its place is gone too, once this resolves.
+    await Promise.allSettled([this.#reconnecting]);
     this.#over.resolve(this.#stopped);
   }
 
@@ -143,9 +149,14 @@ export class ResumableTransfers {
     const { signal } = this.#end;
     try {
       await retry(() => this.#link.reopen(signal), broken, forMilliseconds, notice, signal);
+      // Nobody may want it any more by the time that this goes on.
+      if (signal.aborted) await this.#link.connection.close();
+      signal.throwIfAborted();
       this.#lost = undefined;
       this.#watch();
     } catch (error) {
+      // Whoever has ended it knows why.
+      if (signal.aborted) throw typed(signal.reason);
       this.#over.resolve(typed(error));
       throw error;
     }
