@@ -52,12 +52,18 @@ export class LineReader implements Overlay, Disposable {
     this.#echo.write('\n');
     this.end();
   };
+  readonly #onContinue = () => {
+    // Whoever has the terminal meanwhile, as a question, takes it back by itself.
+    if (this.#keys !== undefined) this.#lend(() => {});
+  };
 
   constructor(options: LineReaderOptions) {
     this.#options = options;
     this.#echo = new EchoStream(options.screen.stderr, () => this.#resized());
     this.#history = [...options.history];
     this.#interface = this.#open();
+    // Also after a stop that was none of ours: the system's shell has set the terminal as it likes it.
+    process.on('SIGCONT', this.#onContinue);
   }
 
   /** Text that is being typed. */
@@ -150,8 +156,27 @@ export class LineReader implements Overlay, Disposable {
   }
 
   [Symbol.dispose](): void {
+    process.off('SIGCONT', this.#onContinue);
     this.end();
     this.#close();
+  }
+
+  /**
+   * Ctrl-Z. Readline's own answer pauses the keys for good and waits for a SIGCONT, which never comes where the system
+   * stops nobody, as in a terminal that was opened for this program alone.
+   */
+  #suspend(): void {
+    // The whole group, as the terminal would: a script that has started this must not wait for a stopped program.
+    this.#lend(() => process.kill(0, 'SIGTSTP'));
+  }
+
+  /** Leaves the terminal as it was found while `use` runs, and takes it again as it has to be. */
+  #lend(use: () => void): void {
+    this.#options.screen.clearedFor(() => {
+      this.#keys?.setRawMode(false);
+      use();
+      this.#keys?.setRawMode(true);
+    });
   }
 
   #open(): Interface {
@@ -181,6 +206,7 @@ export class LineReader implements Overlay, Disposable {
       if (this.#waiting === undefined) this.#ahead.length = 0;
       this.#options.onInterrupt();
     });
+    lines.on('SIGTSTP', () => this.#suspend());
     lines.on('close', this.#onClose);
     return lines;
   }
@@ -203,6 +229,7 @@ export class LineReader implements Overlay, Disposable {
     this.#interface.off('close', this.#onClose);
     this.#interface.close();
     this.#keys?.release();
+    this.#keys = undefined;
   }
 
   /** Keys that were pressed: those of a search are kept from readline. */

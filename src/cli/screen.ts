@@ -69,6 +69,13 @@ export class Screen {
     };
   }
 
+  /** Wipes what holds the bottom of the terminal while `use` runs. */
+  clearedFor(use: () => void): void {
+    this.#overlay?.hide();
+    use();
+    this.#overlay?.show();
+  }
+
   /** Keeps back what would go to a terminal until the result is disposed of: a question is being answered there. */
   hold(): Disposable {
     const held: { stream: Stream; text: string }[] = [];
