@@ -88,7 +88,10 @@ const ROWS = {
     orNull(whole('count', 1, 16), 'by round trip'),
     'connections that carry the bytes of one transfer',
   ),
-  limit: row(orNull(whole('bytes', 1, MOST_BYTES), 'no limit'), 'bytes a second that a transfer may use'),
+  limit: row(
+    orNull(whole('bytes', 1, MOST_BYTES), 'no limit'),
+    'bytes a second that all transfers of this process together send and receive',
+  ),
   existing: row(
     choice('fail', 'overwrite', 'skip', 'rename', 'update'),
     'what happens to a target that exists',

@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import { type FrameHeader, SEQUENCE_MODULUS, sequenceDistance } from '../protocol/frame.ts';
 import { type LaneEvents, LaneSocket, type Slot } from './lane-socket.ts';
-import type { LimitedFlow } from './limiter.ts';
+import { type LimitedFlow, passAll } from './limiter.ts';
 
 export interface LaneGroupEvents {
   /** Frames of the other end, in order. The slot is free again after {@link LaneGroup.release}. */
@@ -197,16 +197,10 @@ export class LaneGroup implements LaneEvents {
     if (this.#head === 'waiting') return false;
     this.#head = 'waiting';
     const bytes = this.#outgoing[0]?.frame.length ?? 0;
-    const pass = (index: number): void => {
-      const flow = pace[index];
-      if (flow) {
-        flow.request(bytes, () => pass(index + 1));
-        return;
-      }
+    passAll(pace, bytes, () => {
       this.#head = 'free';
       this.#flush();
-    };
-    pass(0);
+    });
     return (this.#head as string) === 'free';
   }
 

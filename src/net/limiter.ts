@@ -3,7 +3,7 @@
  * (start-time fair queueing), whatever the size of its frames.
  */
 
-/** Bytes may be sent ahead of the clock by what this many milliseconds allow: timers are late, the bound holds anyway. */
+/** Bytes may cross ahead of the clock by what this many milliseconds allow: timers are late, the bound holds anyway. */
 const BURST = 50;
 /**
  * A flow has one frame under way at a time: it asks for the next one when that has left, some moments later. For so many
@@ -18,8 +18,8 @@ interface Waiting {
 }
 
 export class Limiter {
-  readonly #bytesPerSecond: number;
-  readonly #waiting: Waiting[] = [];
+  readonly bytesPerSecond: number;
+  #waiting: Waiting[] = [];
   /** Flows that were let through a moment ago, and until when they are waited for. */
   readonly #expected = new Map<LimitedFlow, number>();
   /** When the bytes that were granted so far are paid for, by `performance.now()`. */
@@ -28,7 +28,7 @@ export class Limiter {
   #virtual = 0;
 
   constructor(bytesPerSecond: number) {
-    this.#bytesPerSecond = bytesPerSecond;
+    this.bytesPerSecond = bytesPerSecond;
   }
 
   /** A new taker, who starts level with the others. */
@@ -43,6 +43,13 @@ export class Limiter {
       flow.served = Math.max(flow.served, this.#virtual);
     this.#expected.delete(flow);
     this.#waiting.push({ flow, bytes, go });
+    this.#next();
+  }
+
+  /** @internal */
+  leave(flow: LimitedFlow): void {
+    this.#expected.delete(flow);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.flow !== flow);
     this.#next();
   }
 
@@ -63,7 +70,7 @@ export class Limiter {
       const { flow, bytes } = chosen;
       this.#virtual = flow.served;
       flow.served += bytes;
-      this.#paid += (bytes / this.#bytesPerSecond) * 1000;
+      this.#paid += (bytes / this.bytesPerSecond) * 1000;
       this.#expected.set(flow, now + COMEBACK);
       chosen.go();
     }
@@ -87,7 +94,7 @@ export class Limiter {
   }
 }
 
-/** One taker of a {@link Limiter}; it asks for one frame at a time. */
+/** One taker of a {@link Limiter}. What it asks for passes in the order in which it was asked for. */
 export class LimitedFlow {
   readonly #limiter: Limiter;
   /** @internal Bytes on the limiter's own clock. */
@@ -98,10 +105,22 @@ export class LimitedFlow {
     this.#limiter = limiter;
   }
 
-  /** Calls `go` when `bytes` may be sent. */
+  /** Calls `go` when `bytes` may cross. */
   request(bytes: number, go: () => void): void {
     this.#limiter.wait(this, bytes, go);
   }
+
+  /** Takes back what it still waits for: nobody else is held up by it, nor the end of the process. */
+  close(): void {
+    this.#limiter.leave(this);
+  }
+}
+
+/** Calls `go` when `bytes` have passed all of these bounds. */
+export function passAll(flows: readonly LimitedFlow[], bytes: number, go: () => void): void {
+  const [flow, ...rest] = flows;
+  if (flow) flow.request(bytes, () => passAll(rest, bytes, go));
+  else go();
 }
 
 /** The largest frame with which a limit still is a flow and not a row of bursts, in bytes. */

@@ -48,6 +48,7 @@ export async function pour(
     await closed;
   } finally {
     clearTimeout(late);
+    flow?.close();
     socket.destroy();
   }
 }
@@ -57,7 +58,12 @@ function drained(socket: TLSSocket): Promise<void> {
 }
 
 /** Takes what comes until it ends, and throws it away. More than the bounds allow ends the connection. */
-export async function drain(socket: TLSSocket, bounds: SpeedBounds): Promise<Measured> {
+export async function drain(
+  socket: TLSSocket,
+  bounds: SpeedBounds,
+  limiter: Limiter | undefined,
+): Promise<Measured> {
+  const flow = limiter?.flow();
   let bytes = 0;
   let first = 0;
   let last = 0;
@@ -69,6 +75,9 @@ export async function drain(socket: TLSSocket, bounds: SpeedBounds): Promise<Mea
     if (first === 0) first = last;
     else bytes += piece.length;
     if (bytes > bounds.bytes) resolve();
+    if (!flow) return;
+    socket.pause();
+    flow.request(piece.length, () => socket.resume());
   });
   socket.once('end', resolve);
   socket.once('close', resolve);
@@ -78,6 +87,7 @@ export async function drain(socket: TLSSocket, bounds: SpeedBounds): Promise<Mea
     return { bytes: Math.min(bytes, bounds.bytes), milliseconds: Math.max(1, Math.round(last - first)) };
   } finally {
     clearTimeout(late);
+    flow?.close();
     socket.destroy();
   }
 }

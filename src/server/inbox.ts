@@ -239,7 +239,7 @@ export class Inbox {
     options: ReceiveOptions,
   ): Promise<Receipt> {
     const { settings, continuations } = this.#host;
-    const { signal, discard, onProgress, onTransfer, retryFor = settings.retryFor } = options;
+    const { limit, signal, discard, onProgress, onTransfer, retryFor = settings.retryFor } = options;
     const existing = options.existing ?? settings.existing;
     let current = first;
     for (;;) {
@@ -250,7 +250,7 @@ export class Inbox {
       try {
         const renamed = continuations.take(continues, id, fingerprint);
         const place = receivedPlace(target, roots, options, renamed, settings);
-        const request = { lanes: 1, signal, discard, onProgress };
+        const request = { lanes: 1, limit, signal, discard, onProgress };
         const receipt = await current.accept(place, existing, request);
         this.#remember(id, fingerprint, roots, target, options);
         return receipt;

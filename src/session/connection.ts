@@ -200,13 +200,18 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     place: (roots: readonly OfferedRoot[]) => TargetPlace,
     request: TransferRequest,
   ): Promise<Receipt> {
-    const { id = newTransferId(), lanes, limit, continues, signal } = request;
-    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const { id = newTransferId(), lanes, continues, signal } = request;
+    // The server is asked to keep to the bound, so that little has left it that has to wait on the way.
+    const { limit, chunk } = this.#paced(request);
     const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk, limit, continues };
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'offer') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, answer.chunk) };
-    const transfer = this.#transfers.begin({ ...agreed, lanes: Math.max(1, answer.lanes.length) });
+    const transfer = this.#transfers.begin({
+      ...agreed,
+      lanes: Math.max(1, answer.lanes.length),
+      limit: request.limit,
+    });
     await this.#receive(transfer, () => place(answer.roots), existing, answer.lanes);
     return await this.#transfers.follow(transfer, request);
   }
@@ -219,8 +224,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     options: PutHow,
     request: TransferRequest,
   ): Promise<Receipt> {
-    const { id = newTransferId(), lanes, limit, continues, signal } = request;
-    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const { id = newTransferId(), lanes, continues, signal } = request;
+    const { chunk } = this.#paced(request);
     const names = [...roots];
     const ask: Outgoing = {
       type: 'put',
@@ -234,7 +239,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     };
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit: request.limit });
     return await this.#sendTo(transfer, specs, answer.lanes ?? [], request);
   }
 
@@ -244,8 +249,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     { roots, total, text }: Omit<Offered, 'specs'>,
     request: TransferRequest,
   ): Promise<Receipt> {
-    const { id = newTransferId(), lanes, limit, continues, signal } = request;
-    const chunk = pacedChunk(request.chunk, MIN_CHUNK, limit);
+    const { id = newTransferId(), lanes, continues, signal } = request;
+    const { chunk } = this.#paced(request);
     const ask = {
       type: 'offer' as const,
       transfer: id,
@@ -255,7 +260,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...(text && { text }),
       continues,
     };
-    const begin = () => this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    const begin = () => this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit: request.limit });
     if (this.#options.openLane) {
       const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };
       const answer = await this.#transfers.ask(id, wanted, signal);
@@ -292,6 +297,13 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       this.#options.channel.fail(reason);
     }
     await Promise.allSettled(transfers.map((transfer) => transfer.receipt));
+  }
+
+  /** The narrower of a transfer's own bound and that of the process, and frames that flow under it. */
+  #paced(asked: Pick<TransferRequest, 'chunk' | 'limit'>) {
+    const bounds = [asked.limit, this.#options.limiter?.bytesPerSecond].filter((one) => one !== undefined);
+    const limit = bounds.length === 0 ? undefined : Math.min(...bounds);
+    return { limit, chunk: pacedChunk(asked.chunk, MIN_CHUNK, limit) };
   }
 
   async #sendTo(
@@ -457,7 +469,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const { get } = this.#options.handlers;
     if (!get) throw errorOf('NOT_SUPPORTED');
     const { transfer: id, lanes, limit } = message;
-    const chunk = pacedChunk(message.chunk, MIN_CHUNK, limit);
+    const { chunk } = this.#paced(message);
     const { roots, specs } = get(message);
     const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
     this.#transfers.expect(

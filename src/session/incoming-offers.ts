@@ -93,7 +93,7 @@ export class IncomingOffers {
     const { transfer: id, chunk } = message;
     if (!this.#open.delete(id)) throw errorOf('CLOSED', 'the offer was withdrawn');
     const lanes = Math.max(1, isDialler ? message.lanes.length : (message.wanted ?? 1));
-    const transfer = this.#begin(id, chunk, lanes);
+    const transfer = this.#begin(id, chunk, lanes, request.limit);
     try {
       transfer.startTarget(place, existing);
       send({ type: 'accept', transfer: id, ...(!isDialler && { lanes: transfers.grant(id, lanes) }) });
@@ -105,9 +105,9 @@ export class IncomingOffers {
     return await transfers.follow(transfer, request);
   }
 
-  #begin(id: string, chunk: number, lanes: number) {
+  #begin(id: string, chunk: number, lanes: number, limit: number | undefined) {
     try {
-      return this.#options.transfers.begin({ id, direction: 'receive', chunk, lanes });
+      return this.#options.transfers.begin({ id, direction: 'receive', chunk, lanes, limit });
     } catch (error) {
       this.#refuse(id, flagOfError(error), undefined);
       throw error;

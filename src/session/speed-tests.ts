@@ -104,7 +104,7 @@ export class SpeedTests {
       socket = await openLane(granted.lane);
       if (signal?.aborted) stop();
       if (direction === 'down') {
-        const measured = await drain(socket, agreed);
+        const measured = await drain(socket, agreed, this.#options.limiter);
         if (signal?.aborted) throw errorOf('CANCELLED');
         return measured;
       }
@@ -199,7 +199,7 @@ export class SpeedTests {
       await pour(socket, bounds, this.#options.limiter);
       return;
     }
-    const measured = await drain(socket, bounds);
+    const measured = await drain(socket, bounds, this.#options.limiter);
     this.#sendQuietly({ type: 'speed-result', request, ...measured });
   }
 

@@ -10,7 +10,7 @@ import { signReceipt, verifyReceipt } from '../crypto/receipt.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { LaneGroup } from '../net/lane-group.ts';
 import type { Slot } from '../net/lane-socket.ts';
-import { type LimitedFlow, Limiter } from '../net/limiter.ts';
+import { type LimitedFlow, Limiter, passAll } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
 import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
 import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
@@ -49,7 +49,7 @@ export interface TransferHost {
   readonly peer: PeerInfo;
   readonly peerKey: KeyObject;
   readonly pool: WorkerPool;
-  /** The bound of the whole process on what is sent. */
+  /** The bound of the whole process on what crosses, either way. */
   readonly limiter: Limiter | undefined;
   readonly maxRecords: number;
   readonly receiptFiles: number;
@@ -65,7 +65,7 @@ export interface TransferOptions {
   readonly direction: Direction;
   readonly chunk: number;
   readonly lanes: number;
-  /** Bytes a second that are sent. */
+  /** Bytes of files a second, whichever way they go. */
   readonly limit?: number | undefined;
 }
 
@@ -99,6 +99,8 @@ export class TransferEnd {
   readonly #counters: SharedCounters;
   readonly #outcomes: Outcomes;
   readonly #lanes: LaneGroup;
+  /** What bounds the bytes of files: its own limit, then that of the process. Answers are not held back. */
+  readonly #pace: readonly LimitedFlow[];
   readonly #settle: PromiseWithResolvers<Receipt>;
   readonly #answerSlots: Slot[] = [];
   #line: WorkerLine | undefined;
@@ -137,8 +139,11 @@ export class TransferEnd {
     this.#outcomes = new Outcomes(host.receiptFiles);
     const limit = maxPayload(options.chunk);
     const slots = this.#incomingSlots(options.lanes);
+    const own = options.limit === undefined ? undefined : new Limiter(options.limit);
+    this.#pace = [own, host.limiter].flatMap((limiter) => limiter?.flow() ?? []);
+    const pace = options.direction === 'send' ? this.#pace : [];
     this.#lanes = new LaneGroup(
-      { limit, slots, maxRecords: host.maxRecords, pace: this.#pace(options.limit) },
+      { limit, slots, maxRecords: host.maxRecords, pace },
       {
         frame: (slot) => this.#takeFrame(slot),
         worn: () => host.moreLanes(this),
@@ -278,13 +283,6 @@ export class TransferEnd {
     return this.#line;
   }
 
-  /** What bounds the bytes that leave here: its own limit, then that of the process. Answers are not held back. */
-  #pace(limit: number | undefined): LimitedFlow[] {
-    if (this.direction === 'receive') return [];
-    const own = limit === undefined ? undefined : new Limiter(limit);
-    return [own, this.#host.limiter].flatMap((limiter) => limiter?.flow() ?? []);
-  }
-
   /** A sender takes answers into small private slots, a receiver takes files into the memory that its worker sees. */
   #incomingSlots(lanes: number): Slot[] {
     if (this.direction === 'receive')
@@ -304,7 +302,10 @@ export class TransferEnd {
     const length = HEADER_BYTES + slot.bytes.readUInt32BE(0);
     if (!line) throw errorOf('BAD_MESSAGE', 'a frame came before its transfer began');
     if (this.direction === 'receive') {
-      line.post({ kind: 'frame', transfer: line.transfer, slot: slot.number, length });
+      // What waits here keeps its slot: there is none left to read into, and TCP stops the sender.
+      passAll(this.#pace, length, () => {
+        line.post({ kind: 'frame', transfer: line.transfer, slot: slot.number, length });
+      });
       return;
     }
     if (length > slot.bytes.length) throw errorOf('LIMIT', 'an answer is too long');
@@ -482,7 +483,7 @@ export class TransferEnd {
     clearTimeout(this.#patience);
     this.#failure = error;
     this.#counters.aborted = true;
-    this.#lanes.close();
+    this.#closeLanes();
     this.#endWorker();
   }
 
@@ -492,13 +493,18 @@ export class TransferEnd {
     else this.#over();
   }
 
+  #closeLanes(): void {
+    this.#lanes.close();
+    for (const flow of this.#pace) flow.close();
+  }
+
   #over(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     clearTimeout(this.#patience);
     this.#line?.release();
     this.#giveBack();
-    this.#lanes.close();
+    this.#closeLanes();
     if (this.#failure) this.#settle.reject(this.#failure);
     else if (this.#ours && this.#digests) this.#settle.resolve(this.#makeReceipt(this.#ours, this.#digests));
     else this.#settle.reject(errorOf('LOST'));

@@ -59,6 +59,19 @@ suite('a bound on bytes a second', () => {
     await all.promise;
   });
 
+  test('who leaves takes back what it asked for', async () => {
+    const limiter = new Limiter(1_000_000);
+    const [much, little] = [limiter.flow(), limiter.flow()];
+    const passed: string[] = [];
+    much.request(200_000, () => passed.push('much'));
+    // It has had less, and would go first.
+    little.request(50_000, () => passed.push('little'));
+    const again = new Promise<void>((resolve) => much.request(1000, resolve));
+    little.close();
+    await again;
+    assert.deepEqual(passed, ['much']);
+  });
+
   test('makes frames small enough to flow, and no smaller than may be', () => {
     assert.equal(pacedChunk(1_048_576, 1024, undefined), 1_048_576);
     assert.equal(pacedChunk(1_048_576, 1024, 2_000_000), 100_000);
