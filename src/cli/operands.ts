@@ -1,9 +1,9 @@
 /** Sources and target among the words of get and put, and the patterns among the sources. */
 import { existsSync } from 'node:fs';
-import { glob } from 'node:fs/promises';
+import { glob, stat } from 'node:fs/promises';
 import { isAbsolute, matchesGlob } from 'node:path';
-import { errorOf } from '../errors.ts';
-import type { Session, Source } from '../index.ts';
+import { errorOf, systemCode } from '../errors.ts';
+import type { Entry, Session, Source } from '../index.ts';
 import { fsPath } from '../transfer/name.ts';
 import type { Context } from './context.ts';
 import { shownName } from './peer-text.ts';
@@ -19,7 +19,7 @@ export function splitOperands(words: readonly string[]): {
 
 /** What is to be sent: paths with their patterns replaced, or the one text. Throws USAGE for both and for neither. */
 export async function sourcesOf(
-  context: Pick<Context, 'server'>,
+  context: Pick<Context, 'server' | 'output'>,
   paths: readonly string[],
   text: string | undefined,
 ): Promise<Source[]> {
@@ -44,7 +44,10 @@ export function localPath({ server }: Pick<Context, 'server'>, path: string): st
 }
 
 /** Local sources with their patterns replaced by what matches: in the shell there is no other shell that would do it. */
-async function expandLocal(context: Pick<Context, 'server'>, paths: readonly string[]): Promise<string[]> {
+async function expandLocal(
+  context: Pick<Context, 'server' | 'output'>,
+  paths: readonly string[],
+): Promise<string[]> {
   const cwd = context.server?.cwd;
   const found: string[] = [];
   for (const path of paths) {
@@ -56,18 +59,70 @@ async function expandLocal(context: Pick<Context, 'server'>, paths: readonly str
     const matches: string[] = [];
     for await (const match of glob(path, cwd === undefined ? {} : { cwd }))
       matches.push(localPath(context, match));
-    if (matches.length === 0)
-      throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
-    found.push(...matches.toSorted());
+    found.push(...(await chosen(context, path, matches.toSorted(), whyNotSent)));
   }
   return found;
 }
 
-/** The same for paths on a server: patterns may stand in the last component. */
+/** What of the matches of a pattern can be moved. Nobody has named the others one by one: they hold nothing up. */
+async function chosen(
+  { output }: Pick<Context, 'output'>,
+  pattern: string,
+  matches: readonly string[],
+  whyNot: (match: string) => Promise<string | undefined> | string | undefined,
+): Promise<string[]> {
+  if (matches.length === 0)
+    throw errorOf('NOT_FOUND', `nothing matches ${shownName(pattern)}`, { hint: 'check the pattern' });
+  const fit: string[] = [];
+  for (const match of matches) {
+    const reason = await whyNot(match);
+    if (reason === undefined) fit.push(match);
+    else output.note(`skipped ${shownName(match)}: ${reason}`);
+  }
+  if (fit.length === 0)
+    throw errorOf('NOT_A_FILE', `no file or folder matches ${shownName(pattern)}`, {
+      hint: 'check the pattern',
+    });
+  return fit;
+}
+
+/** Why a match can't be sent. Whatever else is wrong with it the transfer says better. */
+async function whyNotSent(path: string): Promise<string | undefined> {
+  try {
+    const found = await stat(fsPath(path));
+    return found.isFile() || found.isDirectory() ? undefined : 'it is a pipe, a device or a socket';
+  } catch (error) {
+    return systemCode(error) === 'ENOENT' ? 'it is a link to nothing' : undefined;
+  }
+}
+
+/** Why a match of this kind can't be fetched by itself. */
+function whyNotFetched(type: Entry['type'] | undefined): string | undefined {
+  if (type === 'link') return 'it is a link; get the folder that it is in';
+  return type === 'other' ? 'it is a pipe, a device or a socket' : undefined;
+}
+
+/** The same for paths on a server that are to be fetched. */
+export async function fetchedPaths(
+  context: Pick<Context, 'output' | 'signal'>,
+  session: Session,
+  paths: readonly string[],
+): Promise<string[]> {
+  return await expandRemote(session, paths, context.signal, (pattern, types) =>
+    chosen(context, pattern, [...types.keys()].toSorted(), (match) => whyNotFetched(types.get(match))),
+  );
+}
+
+/**
+ * The same for paths on a server, whatever they are: patterns may stand in the last component.
+ *
+ * @param choose picks among the matches of a pattern; all of them unless given.
+ */
 export async function expandRemote(
   session: Session,
   paths: readonly string[],
   signal: AbortSignal,
+  choose?: (pattern: string, matches: ReadonlyMap<string, Entry['type']>) => Promise<string[]>,
 ): Promise<string[]> {
   const found: string[] = [];
   for (const path of paths) {
@@ -81,14 +136,14 @@ export async function expandRemote(
       throw errorOf('NOT_SUPPORTED', `a pattern can only stand for the last name in ${shownName(path)}`, {
         hint: 'get the folder and use --include and --exclude',
       });
-    const matches: string[] = [];
-    for await (const { name } of session.list(folder, { signal })) {
+    const matches = new Map<string, Entry['type']>();
+    for await (const { name, type } of session.list(folder, { signal })) {
       if (name === pattern || (!hidden(name, pattern) && matchesGlob(name, pattern)))
-        matches.push(`${folder}${name}`);
+        matches.set(`${folder}${name}`, type);
     }
-    if (matches.length === 0)
+    if (matches.size === 0)
       throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
-    found.push(...matches.toSorted());
+    found.push(...((await choose?.(path, matches)) ?? [...matches.keys()].toSorted()));
   }
   return found;
 }

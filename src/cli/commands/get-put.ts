@@ -16,7 +16,7 @@ import {
   TEXT_OPTIONS,
   TREE_NOTE,
 } from '../move.ts';
-import { expandRemote, sourcesOf, splitOperands } from '../operands.ts';
+import { fetchedPaths, sourcesOf, splitOperands } from '../operands.ts';
 import { looksRemote, type PeerAddress, parsePeer } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
 import { UNITS_NOTE } from '../units.ts';
@@ -116,10 +116,10 @@ async function fetchPaths(
   // The receipt would stand among the bytes.
   const output = target === STREAM_PATH ? context.output.aside() : context.output;
   await withSession(context, onePeer(places), options, async (session) => {
-    const remote = await expandRemote(
+    const remote = await fetchedPaths(
+      { ...context, output },
       session,
       places.map((place) => place.path),
-      context.signal,
     );
     await moveAndAsk({ ...context, output }, options, async (again) => {
       using progress = context.progress();
