@@ -39,8 +39,11 @@ export function typedName(name: string): string {
 }
 
 /**
- * Finds where a peer is. Names of the system come first; then a trusted peer's own and last known addresses, for which
- * its pinned key is demanded; then whoever goes by that name on the network.
+ * Finds where a peer is. A trusted peer's name comes first: where it was met, where the network has it, and what the
+ * system makes of the name, each with its pinned key. Then names of the system, then whoever goes by that name here.
+ *
+ * With a port that no trusted peer of that name was met at, a name that the system knows is an address: another server
+ * may run on that machine. So is one whose servers name each other, since any of them may answer there.
  *
  * @throws NO_SUCH_HOST, and USAGE where two go by that name.
  */
@@ -51,30 +54,40 @@ export async function waysTo(
 ): Promise<Ways> {
   const direct: Ways = { ways: [{ host, port }], fingerprint: undefined };
   if (isIP(host.split('%')[0] ?? '') !== 0) return direct;
-  const resolving = lookup(host).then(
-    () => true,
-    () => false,
+  const resolving = lookup(host, { all: true }).then(
+    (found) => found.map(({ address }) => address),
+    () => undefined,
   );
-  // Names like `nas` and `nas.local` are answered at once where they are known: nobody needs to be looked for.
-  if (await Promise.race([resolving, after(100, signal, false)])) return direct;
   const trusted = await localstream.trust.byName(host);
+  const known = knownPlaces(trusted);
+  const isByName =
+    trusted !== undefined &&
+    (trusted.siblings ?? []).length === 0 &&
+    (port === undefined || known.some((way) => way.port === port));
+  // Names like `nas` and `nas.local` are answered at once where they are known: nobody needs to be looked for.
+  const resolved = await Promise.race([resolving, after(100, signal, undefined)]);
+  if (resolved && !isByName) return direct;
   const matches = (peer: FoundPeer) =>
     trusted === undefined
       ? typedName(peer.name) === typedName(host)
       : peer.fingerprintHint !== undefined && keyText(trusted).startsWith(peer.fingerprintHint);
+  const [latest] = known;
+  const isThere = latest !== undefined && (latest.host === host || resolved?.includes(latest.host));
   // Whoever has a remembered address is most likely there; others can only be looked for.
-  const look = knownPlaces(trusted).length > 0 ? LOOK_KNOWN : LOOK;
-  const found = await lookAround(localstream, matches, look, signal);
+  const look = known.length > 0 || resolved ? LOOK_KNOWN : LOOK;
+  const found = isThere ? [] : await lookAround(localstream, matches, look, signal);
   const patience = found.length > 0 || look === LOOK_KNOWN ? LATE : LOOK;
-  if (await Promise.race([resolving, after(patience, signal, false)])) return direct;
+  const isSystems = (await Promise.race([resolving, after(patience, signal, undefined)])) !== undefined;
+  if (isSystems && !isByName) return direct;
   signal.throwIfAborted();
   if (trusted === undefined && found.length > 1) throw ambiguous(host, found);
   const ways = [
     ...found.flatMap(({ addresses }) => addresses.map((way) => ({ host: way.host, port: port ?? way.port }))),
-    ...knownPlaces(trusted).map((way) => ({ host: way.host, port: port ?? way.port })),
-  ];
+    ...known.map((way) => ({ host: way.host, port: port ?? way.port })),
+  ].slice(0, MOST_WAYS);
+  if (isSystems) ways.push({ host, port: port ?? localstream.settings.port });
   const unique = [...new Map(ways.map((way) => [`${way.host} ${way.port}`, way])).values()];
-  const [first, ...rest] = unique.slice(0, MOST_WAYS);
+  const [first, ...rest] = unique;
   if (first === undefined) throw unknown(host);
   return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
 }

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { folderIn, freePort, run, scratch, serve } from './cli-process.ts';
+
+const { folder, server, client } = scratch();
+const docs = folderIn(folder, 'docs');
+const there = { home: server, cwd: folder };
+
+test("a trusted peer's name comes before the same name of the system, and brings its key", async () => {
+  await using served = await serve(['--open', '--share', `docs=${docs}`], there);
+  await using other = await serve(['--open'], { home: join(folder, 'other-home'), cwd: folder });
+  // Where the system would lead: `localhost` is a name that it knows everywhere.
+  const at = (port: number) => ({
+    home: client,
+    cwd: folder,
+    env: { LOCALSTREAM_PORT: String(port) },
+  });
+  const nobody = await freePort();
+  const met = await run(
+    ['list_dir', `${served.peer}:`, '--fingerprint', served.fingerprint, '--json'],
+    at(nobody),
+  );
+  assert.equal(met.status, 0, met.stderr);
+  assert.equal((await run(['rename', served.fingerprint, 'localhost'], at(nobody))).status, 0);
+
+  for (const peer of ['localhost', `LOCALHOST:${served.port}`]) {
+    const listed = await run(['list_dir', `${peer}:`], at(nobody));
+    assert.equal(listed.status, 0, `${peer}: ${listed.stderr}`);
+    assert.match(listed.stdout, /docs/);
+  }
+  // Another server on the same machine is meant by its port.
+  const meant = await run(['list_dir', `localhost:${other.port}:`, '--accept-new'], at(nobody));
+  assert.equal(meant.status, 0, meant.stderr);
+  assert.equal((await run(['forget', other.fingerprint], at(nobody))).status, 0);
+
+  assert.equal((await served.stop()).status, 0);
+  const gone = await run(['list_dir', 'localhost:', '--accept-new'], at(nobody));
+  assert.equal(gone.status, 4, gone.stderr);
+  const impostor = await run(['list_dir', 'localhost:', '--accept-new'], at(other.port));
+  assert.equal(impostor.status, 6, impostor.stderr);
+});
