@@ -121,8 +121,12 @@ function outcomeNote({ outcome, reason, savedAs, code, symlink }: FileOutcome): 
   return parts.join(', ');
 }
 
-/** Prints a receipt, and throws where not all of it was done, so that the exit status says so. */
-export function printReceipt(output: Output, receipt: Receipt): void {
+/**
+ * Prints a receipt, and throws where not all of it was done, so that the exit status says so.
+ *
+ * @param existingHint what can be done about a target that exists and differs.
+ */
+export function printReceipt(output: Output, receipt: Receipt, existingHint = OVERWRITE_HINT): void {
   output.result(receiptEvent(receipt), () => receiptText(receipt, output.style.paint));
   if (receipt.code === 'OK') return;
   const first = receipt.outcomes.find(({ outcome }) => outcome === 'failed');
@@ -131,12 +135,11 @@ export function printReceipt(output: Output, receipt: Receipt): void {
       ? meaningOf(receipt.code)
       : `${first.path}: ${first.reason ?? meaningOf(receipt.code)}`;
   const others = receipt.failed > 1 ? ` (and ${receipt.failed - 1} more)` : '';
-  throw errorOf(
-    receipt.code,
-    `${reason}${others}`,
-    receipt.code === 'EXISTS' ? { hint: OVERWRITE_HINT } : {},
-  );
+  throw errorOf(receipt.code, `${reason}${others}`, receipt.code === 'EXISTS' ? { hint: existingHint } : {});
 }
 
 /** Told where a target exists already. */
 const OVERWRITE_HINT = 'add --overwrite, --skip-existing, --rename or --update';
+
+/** The same for those who offer something: it is not theirs to decide. */
+export const RECEIVERS_HINT = 'the receiver says what becomes of it, with --overwrite for one';

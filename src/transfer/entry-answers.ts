@@ -148,7 +148,9 @@ export class EntryAnswers<Folder> {
   #policy(live: LiveEntry<Folder>, present: Present): 'skip' | 'compare' | 'patch' {
     const { existing } = this.#options;
     if (present.kind === 'folder') throw errorOf('IS_A_FOLDER', 'a folder of that name is there');
-    if (present.kind === 'other') throw errorOf('EXISTS', 'something that is not a file has that name');
+    // Under no policy, so that none is advised.
+    if (present.kind === 'other')
+      throw errorOf('NOT_A_FILE', 'a pipe, a device or a socket has that name, and is not replaced');
     switch (existing) {
       case 'skip':
         return 'skip';

@@ -256,6 +256,28 @@ test('what exists is left alone, unless told otherwise', async () => {
   assert.equal(readFileSync(target, 'utf8'), 'hello\n');
 });
 
+test('what can be done about an existing target is advised only where it can be', async () => {
+  const port = await freePort();
+  const words = ['send_file', String(port), join(docs, 'a.txt'), '--open', '--host', '127.0.0.1'];
+  const offered = start(words, there);
+  await offered.until(/listening/);
+  const target = join(work, 'theirs.txt');
+  writeFileSync(target, 'precious');
+  const receive = ['receive_file', 'theirs.txt', '--from', `127.0.0.1:${port}`, '--accept-new', '--yes'];
+  assert.match((await run(receive, here)).stderr, /; add --overwrite/);
+  const sent = await offered.ended;
+  assert.equal(sent.status, 5, sent.stderr);
+  assert.match(sent.stderr, /the receiver says what becomes of it/);
+
+  await using served = await serve(['--open', '--share', docs], there);
+  spawnSync('mkfifo', [join(work, 'fifo')]);
+  for (const more of [[], ['--overwrite']]) {
+    const got = await run(['get', `${served.peer}:/docs/a.txt`, 'fifo', '--accept-new', ...more], here);
+    assert.equal(got.status, 1, got.stderr);
+    assert.match(got.stderr, /a pipe, a device or a socket has that name, and is not replaced$/m);
+  }
+});
+
 test('what is not there, not allowed or not a place is one line and its status', async () => {
   await using served = await serve(['--open', '--share', docs], there);
   const at = (path: string) => `${served.peer}:${path}`;

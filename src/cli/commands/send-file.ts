@@ -11,7 +11,7 @@ import { type MoveInput, moveOptions, SOURCE_OPTIONS, TEXT_NOTE, TEXT_OPTIONS } 
 import { localPath, sourcesOf } from '../operands.ts';
 import { formatPeer, parseBindHost, parsePort, plainAddress } from '../peer-address.ts';
 import { peerName, peerText, shownName } from '../peer-text.ts';
-import { printReceipt } from '../receipt-text.ts';
+import { printReceipt, RECEIVERS_HINT } from '../receipt-text.ts';
 import { plural, UNITS_NOTE } from '../units.ts';
 import { parseChunk, parseMax, path, text } from '../values.ts';
 import { findListener } from './del-connection.ts';
@@ -167,7 +167,7 @@ async function sendTo(
   for (const [index, result] of results.entries()) {
     try {
       if (result.status === 'rejected') throw result.reason;
-      printReceipt(context.output, result.value);
+      printReceipt(context.output, result.value, RECEIVERS_HINT);
     } catch (error) {
       const failure = toLocalstreamError(error);
       failures.push(failure);

@@ -10,7 +10,7 @@ import { type MoveInput, moveOptions } from '../move.ts';
 import { formatPeer, type PeerAddress } from '../peer-address.ts';
 import { peerText, shownName } from '../peer-text.ts';
 import type { ProgressReporter } from '../progress-meters.ts';
-import { printReceipt } from '../receipt-text.ts';
+import { printReceipt, RECEIVERS_HINT } from '../receipt-text.ts';
 import { plural } from '../units.ts';
 import { text } from '../values.ts';
 import { dial } from './reaching.ts';
@@ -96,7 +96,7 @@ async function sendToPeer(
         transferId = id;
       },
     });
-    printReceipt(output, receipt);
+    printReceipt(output, receipt, RECEIVERS_HINT);
   } catch (error) {
     const failure = toLocalstreamError(error);
     if (options.to.length > 1 && !signal.aborted) {

@@ -19,7 +19,7 @@ import {
 import { sourcesOf } from '../operands.ts';
 import { parsePeer } from '../peer-address.ts';
 import type { ProgressReporter } from '../progress-meters.ts';
-import { printReceipt } from '../receipt-text.ts';
+import { printReceipt, RECEIVERS_HINT } from '../receipt-text.ts';
 import { plural, UNITS_NOTE } from '../units.ts';
 import { parseCodes, path } from '../values.ts';
 import { CODE_OPTIONS, type CodePlace, openCodes, untilUsed } from './codes.ts';
@@ -122,7 +122,7 @@ async function sendBy(
       ...(group === undefined ? {} : { group }),
       onTransfer: tellsItself,
     });
-    printReceipt(output, receipt);
+    printReceipt(output, receipt, RECEIVERS_HINT);
   } catch (error) {
     const failure = toLocalstreamError(error);
     if (listener.codes.length > 1 && !signal.aborted)
