@@ -72,10 +72,14 @@ export class Changes {
     }
   }
 
-  /** Takes a message about changes. Answers to what was given up here are passed over. */
+  /** Takes a message about changes. Answers to what was given up here are passed over. Throws BAD_MESSAGE. */
   take(message: Request | MessageOf<'changed'> | MessageOf<'failed'>): void {
-    if (message.type === 'changed') this.#asked.get(message.request)?.resolve(message);
-    else if (message.type === 'failed')
+    if (message.type === 'changed') {
+      // The same would be asked for again, without end.
+      if (message.entries === 0 && !message.last)
+        throw errorOf('BAD_MESSAGE', 'the server says that there is more to remove, and has removed nothing');
+      this.#asked.get(message.request)?.resolve(message);
+    } else if (message.type === 'failed')
       this.#asked.get(message.request)?.reject(errorFromPeer(message.flag, message.detail));
     else this.#queue(message);
   }

@@ -14,6 +14,7 @@ const PAGE_BYTES = 64 * 1024;
 const AHEAD = 2;
 
 interface Asked {
+  /** Throws BAD_MESSAGE. */
   page(message: MessageOf<'listing'>): void;
   fail(error: LocalstreamError): void;
 }
@@ -53,8 +54,15 @@ export class Listings {
     const pages: MessageOf<'listing'>[] = [];
     let failure: LocalstreamError | undefined;
     let wake = Promise.withResolvers<void>();
+    let credit = AHEAD;
     this.#asked.set(request, {
       page: (message) => {
+        if (credit === 0) throw errorOf('BAD_MESSAGE', 'more of a listing was sent than was asked for');
+        // A row of these would never come to an end, and nobody who reads the entries would notice.
+        if (message.entries.length === 0 && !message.last)
+          throw errorOf('BAD_MESSAGE', 'a page of a listing is empty and not the last');
+        // Nothing follows the last one.
+        credit = message.last ? 0 : credit - 1;
         pages.push(message);
         wake.resolve();
       },
@@ -73,6 +81,7 @@ export class Listings {
         if (page) {
           yield* page.entries;
           if (page.last) return;
+          credit += 1;
           this.#send({ type: 'more', request });
           continue;
         }

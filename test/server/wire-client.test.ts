@@ -188,12 +188,13 @@ suite('a server that breaks off', () => {
 async function sessionTo(
   t: TestContext,
   flags = {},
+  capabilities?: readonly string[],
 ): Promise<{ session: Session; control: RawAccepted; fake: RawListener }> {
   const fake = await RawListener.open(t, bob);
   const client = await machine(t, 'alice', { retryFor: 0, ...flags });
   const connecting = client.connect({ host: '127.0.0.1', port: fake.port, acceptNew: true });
   const control = await fake.next();
-  await control.session();
+  await control.session(capabilities);
   return { session: await connecting, control, fake };
 }
 
@@ -271,6 +272,60 @@ suite('a server that lies', () => {
       ['failed', 427],
     ]);
     assert.deepEqual(session.offers, []);
+  });
+
+  test('pages of a listing that nobody asked for, or that lead nowhere', async (t) => {
+    const entries = [{ name: 'a', type: 'file', size: 1, mtime: 0, mode: 0 }];
+    const listed = async () => {
+      const { session, control } = await sessionTo(t);
+      const listing = session.list('/docs');
+      const first = listing.next();
+      first.catch(() => {});
+      let word = await control.after();
+      while (word?.type !== 'list') word = await control.after();
+      const { request } = word;
+      const page = (more = {}) => control.send({ type: 'listing', request, entries, last: false, ...more });
+      const isLeft = async () => {
+        assert.equal((await session.closed)?.code, 'BAD_MESSAGE');
+        let last = await control.after('ping', 'pong', 'more');
+        while (last && last.type !== 'bye') last = await control.after('ping', 'pong', 'more');
+        assert.equal(last?.['flag'], 400);
+      };
+      return { listing, first, control, page, isLeft };
+    };
+    const greedy = await listed();
+    for (let count = 0; count < 2; count += 1) greedy.page();
+    await greedy.first;
+    // The first page is read to its end: that allows one more, and no two.
+    await greedy.listing.next();
+    assert.equal((await greedy.control.after('ping', 'pong'))?.type, 'more');
+    greedy.page();
+    assert.equal((await greedy.listing.next()).value?.name, 'a');
+    assert.equal((await greedy.control.after('ping', 'pong'))?.type, 'more');
+    for (let count = 0; count < 3; count += 1) greedy.page();
+    await greedy.isLeft();
+
+    const empty = await listed();
+    empty.page({ entries: [] });
+    await empty.isLeft();
+    await assert.rejects(empty.first, isCode('BAD_MESSAGE'));
+
+    const endless = await listed();
+    for (let count = 0; count < 2; count += 1) endless.page({ last: true });
+    await endless.isLeft();
+  });
+
+  test('a removal of which nothing is gone and more is left', async (t) => {
+    const { session, control } = await sessionTo(t, {}, ['change']);
+    const removing = session.remove('/docs/a', { recursive: true });
+    removing.catch(() => {});
+    for (const entries of [256, 0]) {
+      let word = await control.after();
+      while (word?.type !== 'remove') word = await control.after();
+      control.send({ type: 'changed', request: word['request'], entries, last: false });
+    }
+    await assert.rejects(removing, isCode('BAD_MESSAGE'));
+    assert.equal((await session.closed)?.code, 'BAD_MESSAGE');
   });
 
   test('a get that was given up leaves nothing, though its offer is on its way', async (t) => {
