@@ -98,14 +98,14 @@ export const ROWS: Readonly<Record<string, Row>> = {
   },
   send: local(['send nowhere.txt', 'NOT_FOUND'], { homeless: true }),
   receive: {
-    alone: ['receive 7-nebula-duffel', 'NOT_FOUND'],
-    dials: 'receive 7-nebula-duffel --from PEER',
+    alone: ['receive 7-nebula-duffel --yes', 'NOT_FOUND'],
+    dials: 'receive 7-nebula-duffel --from PEER --yes',
     forbidden: undefined,
   },
   send_file: local(['send_file 7353 a.txt', 'NO_SERVER'], { homeless: true }),
   receive_file: {
     alone: ['receive_file x', 'NOT_CONNECTED'],
-    dials: 'receive_file x --from PEER',
+    dials: 'receive_file x --from PEER --yes',
     forbidden: undefined,
   },
   jobs: local(undefined, { homeless: true }),

@@ -94,12 +94,15 @@ test('one wrong guess burns the code: both end with 3 and say so', async () => {
   assert.equal(eventsNamed(sent.events, 'done')[0]?.code, 'WRONG_CODE');
 });
 
-test('an offer that nobody accepts is refused', async () => {
+test('where nobody can be asked the code is not used, and is still good', async () => {
   const { running, codes, from } = await shown(['send', 'a.txt']);
-  const refused = await run(['receive', codes[0] ?? '', 'no', '--from', from], here);
-  assert.equal(refused.status, 3, refused.stderr);
-  assert.match(refused.stderr, /offers a\.txt \(6 B\), and nobody can be asked here; add --yes/);
-  assert.equal((await running.ended).status, 3);
+  const receive = ['receive', codes[0] ?? '', 'no', '--from', from];
+  const unasked = await run(receive, here);
+  assert.equal(unasked.status, 2, unasked.stderr);
+  assert.match(unasked.stderr, /nobody can be asked here about what is offered; add --yes/);
+  const got = await run([...receive, '--yes'], here);
+  assert.equal(got.status, 0, got.stderr);
+  assert.equal((await running.ended).status, 0);
 });
 
 test('several codes serve several people, and one that is burnt stops no other', async () => {
@@ -148,7 +151,7 @@ test('what cannot be a code, a place or a file is refused before anybody hears o
     [['receive', '7-acid-abyss', 'missing', '--from', '127.0.0.1:9'], /there is no folder 'missing'/],
     [['receive', 'a', 'b'], /the first word is not a pairing code/],
     [['receive', '--from', '127.0.0.1:9'], /the code is missing; write it, or set LOCALSTREAM_CODE/],
-    [['receive', '7-acid-abyss', '--from', '127.0.0.1'], /the port is missing/],
+    [['receive', '7-acid-abyss', '--from', '127.0.0.1', '--yes'], /the port is missing/],
     [['pair', '7'], /not a pairing code/],
     [['send', 'a.txt', '--codes', '0'], /not a number of codes/],
   ];
@@ -160,7 +163,7 @@ test('what cannot be a code, a place or a file is refused before anybody hears o
   const missing = await run(['send', 'nothing.txt'], here);
   assert.equal(missing.status, 1, missing.stderr);
   assert.doesNotMatch(missing.stdout, /localstream receive/);
-  const unseen = await run(['receive', '7-acid-abyss'], here);
+  const unseen = await run(['receive', '7-acid-abyss', '--yes'], here);
   assert.equal(unseen.status, 1);
   assert.match(unseen.stderr, /write --from HOST:PORT/);
 });

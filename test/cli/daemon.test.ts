@@ -265,7 +265,7 @@ test('who is connected is shown, kicked, and out when its key is forgotten elsew
   assert.ok(identity);
   assert.equal((await run(['trust', identity.fingerprint, '--name', 'ann'], here)).status, 0);
   const stay = () =>
-    start(['receive_file', './', '--from', server.peer, '--accept-new', '--retry-for', '0'], there);
+    start(['receive_file', './', '--from', server.peer, '--accept-new', '--yes', '--retry-for', '0'], there);
   const isIn = async () =>
     await until(async () => (await server.status()).listeners[0]?.peers.length === 1, 'it never came');
   const first = stay();

@@ -58,12 +58,13 @@ test('by a code it is printed as it is, and nothing is kept', async () => {
   await json.running.ended;
 });
 
-test('one that nobody accepts is refused', async () => {
+test('where nobody can be asked it is not fetched', async () => {
   const { running, words } = await coded('secret');
-  const refused = await run(words, here);
-  assert.equal(refused.status, 3);
-  assert.doesNotMatch(refused.stdout + refused.stderr, /secret/);
-  assert.equal((await running.ended).status, 3);
+  const unasked = await run(words, here);
+  assert.equal(unasked.status, 2);
+  assert.doesNotMatch(unasked.stdout + unasked.stderr, /secret/);
+  running.child.kill('SIGTERM');
+  assert.equal((await running.ended).status, 143);
 });
 
 test('to a peer it is shown by the rule, and asked about without one', async () => {

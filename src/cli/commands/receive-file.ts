@@ -25,8 +25,8 @@ export const receiveFile = defineCommand({
     'A file keeps its name in a PATH that is a folder or ends in "/"; otherwise PATH is the name.',
     TREE_NOTE,
     EXISTING_NOTE,
-    'An offer that was not shown before is asked about; where nobody can be asked it is refused, unless --yes is ' +
-      'given. Under --yes nothing hidden, such as .bashrc, is written into the home folder.',
+    'An offer that was not shown before is asked about; where nobody can be asked --yes must be given, or no server is ' +
+      'dialled. Under --yes nothing hidden, such as .bashrc, is written into the home folder.',
     TRUST_NOTE,
     UNITS_NOTE,
   ],
@@ -42,6 +42,8 @@ export const receiveFile = defineCommand({
     if (context.shell === undefined && options.from === undefined) {
       throw errorOf('USAGE', 'no peer is named', { hint: 'add --from PEER' });
     }
+    // What comes from the server that the shell is connected to is shown in any case.
+    if (options.from !== undefined) requireConsent(context);
     await withSession(context, options.from, options, async (session) => {
       if (session.offers.length === 0) {
         context.output.note(`waiting for an offer of ${peerText(session.peer)}`);
@@ -93,6 +95,12 @@ export async function takeOffer(context: Context, offer: Offer, target: string |
   printReceipt(context.output, receipt);
 }
 
+/** Throws USAGE where nobody could say yes to an offer: refusing it would take it from its sender, and burn a code. */
+export function requireConsent({ globals, asker }: Context): void {
+  if (globals.yes || asker.offer !== undefined) return;
+  throw errorOf('USAGE', 'nobody can be asked here about what is offered', { hint: 'add --yes to take it' });
+}
+
 /**
  * Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise.
  * @returns whether a person has seen the names.
@@ -103,17 +111,11 @@ export async function consent(context: Context, offer: Offer): Promise<boolean> 
     (matter) => matter.kind === 'offer' && matter.offer.id === offer.id,
   );
   if (wasShown) return true;
-  const text = `${peerText(offer.from)} offers ${offerText(offer)}`;
   if (globals.yes) {
-    output.note(text, offerEvent(offer));
+    output.note(`${peerText(offer.from)} offers ${offerText(offer)}`, offerEvent(offer));
     return false;
   }
-  if (asker.offer !== undefined) {
-    if (await asker.offer(offer, signal)) return true;
-    await offer.reject();
-    throw errorOf('REJECTED', 'the offer was refused');
-  }
-  output.event(offerEvent(offer));
+  if (await asker.offer?.(offer, signal)) return true;
   await offer.reject();
-  throw errorOf('REJECTED', `${text}, and nobody can be asked here`, { hint: 'add --yes to accept offers' });
+  throw errorOf('REJECTED', 'the offer was refused');
 }

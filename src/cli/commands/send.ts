@@ -24,7 +24,7 @@ import { plural, UNITS_NOTE } from '../units.ts';
 import { parseCodes, path } from '../values.ts';
 import { CODE_OPTIONS, type CodePlace, openCodes, untilUsed } from './codes.ts';
 import { AUTO_NOTE, AUTO_OPTIONS, type AutoInput, receiveAuto, requireFolder } from './receive-auto.ts';
-import { consent, showText } from './receive-file.ts';
+import { consent, requireConsent, showText } from './receive-file.ts';
 import { sendToPeers, TO_NOTE, TO_OPTIONS, type ToInput, throwFailures } from './send-to.ts';
 
 export const send = defineCommand({
@@ -139,7 +139,7 @@ export const receive = defineCommand({
   summary: 'take what somebody sends by a code',
   notes: [
     'A first word that looks like a code is one; a folder of such a name is written ./NAME. What is offered is asked about ' +
-      'in a terminal; where nobody can be asked it is refused, unless --yes is given.',
+      'in a terminal; where nobody can be asked --yes must be given, or the code is not used.',
     CODE_NOTE,
     AUTO_NOTE,
     EXISTING_NOTE,
@@ -172,6 +172,7 @@ export const receive = defineCommand({
     // A code is good once: what is wrong with the folder has to show before it is used.
     await requireFolder(folder);
     const code = await codeFor(context, isCode ? words.code : undefined);
+    requireConsent(context);
     await using session = await dialCode(context, { code, purpose: 'send' }, options.from);
     const offer = await session.nextOffer({ signal: context.signal });
     const isAttended = await consent(context, offer);
