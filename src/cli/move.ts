@@ -1,6 +1,6 @@
 /** What get, put, send_file and receive_file have in common: how files are moved, and questions about those that exist. */
 import { errorOf } from '../errors.ts';
-import type { ExistingPolicy, Receipt } from '../index.ts';
+import type { ExistingPolicy, FileOutcome, Receipt } from '../index.ts';
 import { flag, list, option } from './command.ts';
 import type { Context } from './context.ts';
 import { printReceipt } from './receipt-text.ts';
@@ -149,6 +149,7 @@ export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass)
     return;
   }
   const decided = new Map<ExistingPolicy, string[]>();
+  const asked = new Set(differing.map(({ path }) => path));
   for (let index = 0; index < differing.length; index += 1) {
     const path = differing[index]?.path ?? '';
     const answer = await asker.existing(path, differing.length - index - 1, signal);
@@ -156,15 +157,21 @@ export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass)
     decided.set(answer.policy, [...(decided.get(answer.policy) ?? []), ...paths]);
     if (answer.all) break;
   }
-  // Left alone on purpose: that is no failure any more.
-  const skipped = decided.get('skip')?.length ?? 0;
+  // Left alone on purpose: that is no failure any more. What is moved after all is told by the receipt of its own pass.
+  const skipped = new Set(decided.get('skip'));
   decided.delete('skip');
+  const outcomes = receipt.outcomes.flatMap((outcome): FileOutcome[] => {
+    if (!asked.has(outcome.path)) return [outcome];
+    const { path, size, digest } = outcome;
+    return skipped.has(path) ? [{ path, outcome: 'skipped', size, digest }] : [];
+  });
   const asWanted: Receipt = {
     ...receipt,
+    outcomes,
     failed: others,
-    skipped: receipt.skipped + skipped,
+    skipped: receipt.skipped + skipped.size,
     code: others === 0 ? 'OK' : receipt.code,
   };
-  printReceipt(output, asWanted);
+  if (outcomes.length > 0 || others > 0) printReceipt(output, asWanted);
   for (const [existing, only] of decided) printReceipt(output, await pass({ existing, only }));
 }

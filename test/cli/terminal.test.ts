@@ -1,6 +1,6 @@
 /** The shell in a real terminal. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -96,6 +96,43 @@ describe('in a terminal', needs('tmux'), () => {
     assert.equal(statSync(history).mode & 0o777, 0o600);
     assert.match(readFileSync(history, 'utf8'), /^connect .*\n(?:.*\n)*receive_file \.\n/);
     assert.equal((await run(['list_dir', `${served.peer}:`], { home })).status, 0, 'the key is remembered');
+  });
+
+  test('of a target that differs only what became of it is told', async () => {
+    await using served = await serve(['--open', '--max', '3', '--share', docs], { home: server });
+    const home = join(folder, 'differing-home');
+    const here = folderIn(folder, 'differing');
+    for (const name of ['a.txt', 'other.txt']) {
+      writeFileSync(join(docs, name), 'hello\n');
+      writeFileSync(join(here, name), 'something else\n');
+    }
+    using shell = new Terminal(['connect', served.peer, '--accept-new'], { home, cwd: here });
+    await shell.until(/connected to[\s\S]*>$/);
+    await shell.clear();
+    shell.type('get /docs/a.txt a.txt');
+    shell.press('Enter');
+    await shell.until(/a\.txt is there and differs\./);
+    shell.press('Down', 'Enter');
+    await shell.until(/received 1 file .*\n[0-9a-f]{64} {2}a\.txt\n[^\n]*>$/);
+    assert.doesNotMatch(shell.lines.join('\n'), /failed|received 0/);
+    assert.equal(readFileSync(join(here, 'a.txt'), 'utf8'), 'hello\n');
+    writeFileSync(join(here, 'a.txt'), 'something else\n');
+    await shell.clear();
+    shell.type('get /docs/a.txt /docs/other.txt ./');
+    shell.press('Enter');
+    await shell.until(/differs\./);
+    shell.press('Enter');
+    await shell.until(/The same for 1 other file\?/);
+    shell.press('Enter');
+    await shell.until(/The same for 1 other file\?[\s\S]*differs\./);
+    shell.press('Down', 'Enter');
+    await shell.until(
+      /received 0 files .*, 1 skipped\n.*\(skipped: it is there\)\n[\s\S]*received 1 file .*\n.*\n[^\n]*>$/,
+    );
+    assert.doesNotMatch(shell.lines.join('\n'), /failed/);
+    shell.press('C-d');
+    await shell.until(/ended 0/);
+    unlinkSync(join(docs, 'other.txt'));
   });
 
   test('an offer comes in above the line being typed, on twenty columns as well', async () => {
