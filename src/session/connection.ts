@@ -239,7 +239,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     };
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit: request.limit });
+    const { dryRun } = options;
+    const transfer = this.#transfers.begin({
+      id,
+      direction: 'send',
+      chunk,
+      lanes,
+      limit: request.limit,
+      dryRun,
+    });
     return await this.#sendTo(transfer, specs, answer.lanes ?? [], request);
   }
 

@@ -106,15 +106,17 @@ export class Recorder {
     const failed = result instanceof LocalstreamError;
     if (failed)
       log.write({ error: result, peer: fingerprint, address, doing: `${transfer.direction} ${transfer.id}` });
-    sessions.transfer(connection.id, {
-      id: transfer.id,
-      direction: transfer.direction,
-      paths: entry?.paths ?? [],
-      files: failed ? progress.files : result.files,
-      bytes: failed ? progress.bytes : result.bytes,
-      code: result.code,
-      ...(!failed && { digest: result.digest }),
-    });
+    // The history is what crossed.
+    if (!transfer.isDryRun)
+      sessions.transfer(connection.id, {
+        id: transfer.id,
+        direction: transfer.direction,
+        paths: entry?.paths ?? [],
+        files: failed ? progress.files : result.files,
+        bytes: failed ? progress.bytes : result.bytes,
+        code: result.code,
+        ...(!failed && { digest: result.digest }),
+      });
     if (!entry) return;
     const written = this.#finish(entry, result, progress.files, targetOf(transfer)).catch((error: unknown) =>
       log.write({ error, doing: 'the receipt' }),

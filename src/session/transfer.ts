@@ -67,6 +67,8 @@ export interface TransferOptions {
   readonly lanes: number;
   /** Bytes of files a second, whichever way they go. */
   readonly limit?: number | undefined;
+  /** The sender has asked the other end to write nothing. */
+  readonly dryRun?: boolean | undefined;
 }
 
 /** How a source is read. */
@@ -93,6 +95,7 @@ export class TransferEnd {
   place: TargetPlace | undefined;
   /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
   isAcknowledged = false;
+  readonly #isDryRun: boolean;
   readonly #host: TransferHost;
   readonly #plan: SharedPlan;
   readonly #giveBack: () => void;
@@ -127,6 +130,7 @@ export class TransferEnd {
     this.#host = host;
     this.id = options.id;
     this.direction = options.direction;
+    this.#isDryRun = options.dryRun ?? false;
     this.chunk = options.chunk;
     this.#settle = Promise.withResolvers();
     this.receipt = this.#settle.promise;
@@ -261,6 +265,11 @@ export class TransferEnd {
   /** Bytes of files that have crossed in it: at a sender those that have left it. */
   get bytesMoved(): number {
     return Math.max(0, this.#counters.bytes - this.#counters.bytesSkipped - this.#queued);
+  }
+
+  /** Whether nothing is written, as far as this end knows: the sender of a get is not told. */
+  get isDryRun(): boolean {
+    return this.#isDryRun || (this.place?.dryRun ?? false);
   }
 
   info(): TransferInfo {

@@ -107,6 +107,29 @@ test('sessions and history tell who was there and what crossed, until they are f
   assert.match((await run(['sessions', 'forgot'], here)).stderr, /write sessions or sessions forget/);
 });
 
+test('a dry run is in no history, but that of a sender who is not told', async () => {
+  const homes = { there: join(folder, 'dry-server'), here: join(folder, 'dry-client') };
+  const inbox = folderIn(folder, 'dry-inbox');
+  const served = await serve(['--open', '--max', '5', '--share', docs, '--share', `in=${inbox}:rw`], {
+    home: homes.there,
+  });
+  const here = { home: homes.here, cwd };
+  const crossings = async (home: string) =>
+    eventsNamed(eventsOf(await run(['history', '--json'], { home, cwd })), 'crossing');
+  const dry = ['--accept-new', '--dry-run'];
+  const put = await run(['put', join(docs, 'a.txt'), `${served.peer}:/in/`, ...dry], here);
+  assert.match(put.stdout, /would create/, put.stderr);
+  const got = await run(['get', `${served.peer}:/docs/a.txt`, 'dry.txt', ...dry], here);
+  assert.match(got.stdout, /would create/, got.stderr);
+  await served.stop();
+  assert.deepEqual(await crossings(homes.here), []);
+  const theirs = await crossings(homes.there);
+  assert.deepEqual(
+    theirs.map(({ direction, files, bytes }) => [direction, files, bytes]),
+    [['send', 0, 0]],
+  );
+});
+
 test('times are local, and each way of writing them is read', () => {
   const now = new Date(2026, 2, 15, 14, 30);
   const table: [string, Date][] = [

@@ -109,7 +109,10 @@ export const history = defineCommand({
   group: 'trust',
   scope: 'both',
   summary: 'what crossed, to and from whom, and who changed what in the shares of this machine',
-  notes: ['Newest first. As many as the settings sessions.keep and sessions.transfers let it hold.'],
+  notes: [
+    'Newest first. As many as the settings sessions.keep and sessions.transfers let it hold.',
+    'A dry run is left out; who sends what is fetched is not told that it is one, and keeps it with 0 files.',
+  ],
   arguments: {},
   options: { since, failed: flag('only what did not wholly arrive') },
   examples: [{ line: 'history --since yesterday --json', does: 'gives a program what crossed since then' }],
