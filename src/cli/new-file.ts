@@ -4,6 +4,7 @@ import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errorOf, systemCode } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
+import { fileError } from '../transfer/system-error.ts';
 
 /** What a file gets besides its content. */
 export interface FileMarks {
@@ -15,7 +16,8 @@ export interface FileMarks {
 
 /**
  * Writes a new file. Where the source throws, nothing is left.
- * @throws EXISTS where the path is taken, and what the source throws.
+ * @throws EXISTS where the path is taken, NOT_FOUND where its folder is missing, UNWRITABLE and what else the system
+ *   says, and what the source throws.
  */
 export async function writeNewFile(
   path: string,
@@ -24,7 +26,9 @@ export async function writeNewFile(
 ): Promise<void> {
   await requireFree(path);
   const partial = join(dirname(path), `.${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}`);
-  const file = await open(partial, 'wx', 0o600);
+  const file = await open(partial, 'wx', 0o600).catch((error: unknown) => {
+    throw notCreated(error, path);
+  });
   try {
     try {
       for await (const chunk of source) {
@@ -41,6 +45,15 @@ export async function writeNewFile(
     await unlink(partial).catch(() => {});
     throw error;
   }
+}
+
+/** Why a file can't be there, by the name that was asked for. */
+function notCreated(error: unknown, path: string): unknown {
+  if (systemCode(error) !== 'ENOENT') return fileError(error, 'create', path);
+  return errorOf('NOT_FOUND', `there is no folder '${escapeText(dirname(path))}'`, {
+    hint: 'make it first, or name another',
+    cause: error,
+  });
 }
 
 async function requireFree(path: string): Promise<void> {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { MOST_PASSWORD_BYTES } from '../crypto/passwords.ts';
 import { errorOf } from '../errors.ts';
+import { fileError } from '../transfer/system-error.ts';
 import type { Context } from './context.ts';
 
 /** The variable that names a file with the password of a login. */
@@ -57,8 +58,9 @@ async function readPasswordFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw errorOf('USAGE', `${FILE_VARIABLE} can't be read: ${reason}`, { cause });
+    const error = fileError(cause, 'read', path);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw errorOf('USAGE', `${FILE_VARIABLE} is of no use: ${reason}`, { cause });
   }
 }
 

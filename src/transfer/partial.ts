@@ -17,7 +17,7 @@ import type { SafeName } from './name.ts';
 import { nameDigest } from './name-digest.ts';
 import { descriptorsOn, writerIsGone } from './process-file.ts';
 import type { OpenedFile } from './regular-file.ts';
-import { attempt, failedWith } from './system-error.ts';
+import { attempt, failedWith, fileError } from './system-error.ts';
 
 const PARTIAL = /^\.localstream-([0-9a-f]{16})-([1-9][0-9]{0,9})\.part$/;
 const HASHED_BYTES = 8;
@@ -153,7 +153,7 @@ function open(folder: Folder, name: SafeName, resume: boolean): Opened {
   const found = partialsIn(folder);
   const target = found.has(hash) ? folder.lookup(name) : undefined;
   if (target !== undefined) dropSecondNames(folder, name, target);
-  const own = claimOwn(folder, nameOf(hash), resume);
+  const own = claimOwn(folder, nameOf(hash), resume, name);
   if (found.size === 0) return own;
   const earlier = found.get(hash) ?? [];
   found.delete(hash);
@@ -178,12 +178,17 @@ function removeSurplus(folder: Folder, partial: SafeName, stat: EntryStat): void
   }
 }
 
+function renamedError(error: unknown, target: SafeName): unknown {
+  return error instanceof LocalstreamError ? fileError(error.cause, 'create', target) : error;
+}
+
 /** Takes the name of this process's partial: created, or left by an earlier transfer under this very process number. */
-function claimOwn(folder: Folder, partial: SafeName, resume: boolean): Opened {
+function claimOwn(folder: Folder, partial: SafeName, resume: boolean, target: SafeName): Opened {
   try {
     return { partial, descriptor: folder.createFile(partial), size: 0 };
   } catch (error) {
-    if (!failedWith(error, 'EEXIST')) throw error;
+    // What the user knows of is the target.
+    if (!failedWith(error, 'EEXIST')) throw renamedError(error, target);
   }
   let opened: OpenedFile;
   try {
