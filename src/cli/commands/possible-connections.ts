@@ -47,8 +47,11 @@ export const possibleConnections = defineCommand({
   ],
   run: async (context, { options: { timeout, scan, watch } }) => {
     const localstream = await context.workspace.localstream();
-    await using browser = await localstream.discover();
-    const stop = () => browser.stop();
+    const isOff = localstream.settings.discovery.enabled === 'off';
+    if (isOff) context.output.note(scan ? OFF_TEXT : `${OFF_TEXT}; --scan tries every address`);
+    if (isOff && !scan) return;
+    await using browser = isOff ? undefined : await localstream.discover();
+    const stop = () => browser?.stop();
     context.signal.addEventListener('abort', stop, { once: true });
     try {
       const trusted = () => localstream.trust.list();
@@ -61,19 +64,22 @@ export const possibleConnections = defineCommand({
   },
 });
 
+/** Told where the network may not be asked. */
+const OFF_TEXT = 'the setting discovery.enabled is off: nobody is looked for by multicast';
+
 async function listPeers(
   { output, signal }: Context,
-  browser: Browser,
+  browser: Browser | undefined,
   scanned: AsyncIterable<ScannedPeer> | undefined,
   whoIsTrusted: () => Promise<TrustedPeer[]>,
   timeout: number,
 ): Promise<void> {
   const [answered] = await Promise.all([
     gather(scanned),
-    delay(timeout, undefined, { signal }).catch(() => {}),
+    browser && delay(timeout, undefined, { signal }).catch(() => {}),
   ]);
   signal.throwIfAborted();
-  const found = browser.found();
+  const found = browser?.found() ?? [];
   const more = answered.filter((peer) => !isAmong(peer, found));
   const trusted = await whoIsTrusted();
   if (output.json) {
@@ -98,12 +104,12 @@ const SIGNS = { appear: '+', change: '~', vanish: '-' } as const;
 /** Stopping it is its proper end. */
 async function watchPeers(
   { output }: Context,
-  browser: Browser,
+  browser: Browser | undefined,
   scanned: AsyncIterable<ScannedPeer> | undefined,
   whoIsTrusted: () => Promise<TrustedPeer[]>,
 ): Promise<void> {
   const telling = tellScanned(output, scanned, browser, whoIsTrusted);
-  for await (const { change, peer } of browser) {
+  for await (const { change, peer } of browser ?? []) {
     const trusted = await whoIsTrusted();
     output.result(foundEvent(peer, change, trusted), () =>
       [SIGNS[change], ...foundCells(peer, trusted)].join('  '),
@@ -116,12 +122,12 @@ async function watchPeers(
 async function tellScanned(
   output: Output,
   scanned: AsyncIterable<ScannedPeer> | undefined,
-  browser: Browser,
+  browser: Browser | undefined,
   whoIsTrusted: () => Promise<TrustedPeer[]>,
 ): Promise<void> {
   try {
     for await (const peer of scanned ?? []) {
-      if (isAmong(peer, browser.found())) continue;
+      if (isAmong(peer, browser?.found() ?? [])) continue;
       const trusted = await whoIsTrusted();
       output.result(scannedEvent(peer, trusted), () =>
         [SIGNS.appear, ...scannedCells(peer, trusted)].join('  '),
