@@ -172,7 +172,7 @@ test('what is here and is not what it should be is told without the words of the
     ['receive a.txt', 'NOT_A_FOLDER'],
     ['seal a.txt', 'USAGE'],
     ['open nowhere.sealed', 'NOT_FOUND'],
-    ['seal . --for nobody', 'NOT_TRUSTED'],
+    ['seal . --for nobody', 'USAGE'],
   ];
   const errors = await errorsOf(
     cases.map(([line]) => forgiving(line)),

@@ -22,14 +22,14 @@ const REASONS: Record<TrustedPeer['how'], string> = {
   paired: 'paired',
 };
 
-/** The trusted peer that a person names. Throws NOT_TRUSTED. */
+/** The trusted peer that a person names. Throws USAGE: a slip of the pen here, nothing that the other side could mend. */
 export async function findPeer({ trust }: Localstream, who: string): Promise<TrustedPeer> {
   const peer = who.startsWith('SHA256:') ? await trust.get(parseFingerprint(who)) : await trust.byName(who);
   if (peer !== undefined) return peer;
-  throw errorOf('NOT_TRUSTED', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });
+  throw errorOf('USAGE', `no trusted peer is '${escapeText(who, 60)}'`, { hint: 'peers lists them' });
 }
 
-/** The keys of peers that are named `PEER[,PEER]`, once or several times. Throws NOT_TRUSTED. */
+/** The keys of peers that are named `PEER[,PEER]`, once or several times. Throws as {@link findPeer}. */
 export async function findReaders(
   localstream: Localstream,
   named: readonly string[],
