@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { type Fingerprint, isFingerprint } from '../crypto/fingerprint.ts';
 import { errorOf } from '../errors.ts';
+import { escapeText } from '../protocol/text.ts';
 import { cleanName } from '../settings.ts';
 import type { Home } from './home.ts';
 import { JsonFile, type JsonFileOptions, type Warn } from './json-file.ts';
@@ -170,9 +171,13 @@ export class TrustStore {
 
   /**
    * Gives a trusted peer another name, made unique.
-   * @throws NOT_TRUSTED when the key is not trusted.
+   * @throws NOT_TRUSTED when the key is not trusted, USAGE where nothing of the name can stand as one.
    */
   async rename(fingerprint: Fingerprint, name: string): Promise<TrustedPeer> {
+    if (fitName(name) === '')
+      throw errorOf('USAGE', `'${escapeText(name, 60)}' can't be the name of a peer`, {
+        hint: 'write letters or digits',
+      });
     const { peers } = await this.#file.update(({ peers }) => {
       const known = found(peers, fingerprint);
       const others = peers.filter((peer) => peer !== known);
@@ -280,9 +285,14 @@ function isSameName(a: string, b: string): boolean {
   return a.normalize('NFC').toLowerCase() === b.normalize('NFC').toLowerCase();
 }
 
+/** What of a name can stand where a peer is written; nothing, of some. */
+function fitName(wanted: string): string {
+  return cleanName(wanted.replaceAll(/[\s:/\\@[\]]+/g, '-')).replace(/^-+/, '');
+}
+
 /** A name that can stand where a peer is written (`[USER@]HOST[:PORT]:/PATH`) and that no other peer has. */
 function freeName(wanted: string, others: readonly TrustedPeer[]): string {
-  const fit = cleanName(wanted.replaceAll(/[\s:/\\@[\]]+/g, '-')).replace(/^-+/, '') || 'peer';
+  const fit = fitName(wanted) || 'peer';
   // A peer that calls itself by an address must not be found where that address was meant.
   const base = isIP(fit) === 0 ? fit : `peer-${fit}`;
   const isTaken = (name: string) => others.some((peer) => isSameName(peer.name, name));

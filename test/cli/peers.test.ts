@@ -56,7 +56,7 @@ test('nobody of that name, and no line, are told', async () => {
     ['export', 'nobody'],
   ]) {
     const { status, stderr } = await run(words, { ...here, home: join(folder, 'third') });
-    assert.equal(status, 3, stderr);
+    assert.equal(status, 2, stderr);
     assert.match(stderr, /no trusted peer is 'nobody'; peers lists them/);
   }
   const { status, stderr } = await run(['import', 'alice'], here);
@@ -96,5 +96,16 @@ test('a peer gets rights by share, and peers shows them', async () => {
     assert.equal(status, 2, `${wrong}: ${stderr}`);
   }
   assert.equal((await run(['trust', 'alicia', '--rights', 'all', '--rights', 'a=read'], who)).status, 2);
-  assert.equal((await run(['trust', 'nobody', '--rights', 'all'], who)).status, 3);
+  assert.equal((await run(['trust', 'nobody', '--rights', 'all'], who)).status, 2);
+});
+
+test('a name of nothing is refused, and the peer keeps its own', async () => {
+  const home = { ...here, home: join(folder, 'fourth') };
+  assert.equal((await run(['import', `${KEY} nas`], home)).status, 0);
+  for (const name of ['', ' ', '://', '\u202e']) {
+    const { status, stderr } = await run(['rename', 'nas', name], home);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /^localstream: [^\n]+\n$/);
+  }
+  assert.equal((await run(['export', 'nas'], home)).stdout, `${KEY} nas\n`);
 });
