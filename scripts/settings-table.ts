@@ -10,8 +10,9 @@ const INTRODUCTION = `# Settings
 
 Each setting has one name. Its value is the last of: the default, \`config.json\` in the settings folder
 (\`{ "port": 7400, "keepAlive.silence": 60000 }\`), its environment variable, the flag of a command. A variable that is
-empty counts as not set. In variables, flags and texts, sizes may end in K, M, G or T (powers of 1024) and times in ms, s, m
-or h; without one they are bytes and milliseconds.
+empty counts as not set. In variables, flags and texts, sizes and rates may end in kB, MB, GB or TB (powers of 1000) or KiB, MiB,
+GiB or TiB (powers of 1024); a letter alone, K, M, G or T, is of 1024 in a size (\`64K\`) and of 1000 in a rate (\`20M\`), which may
+end in /s. Times may end in ms, s, m or h. Without any of these they are bytes, bytes a second and milliseconds.
 
 `;
 

@@ -8,7 +8,7 @@ import defaults from '../config/default.json' with { type: 'json' };
 import { errorOf } from './errors.ts';
 
 /** Unit of a setting: decides how its text form is read (`64K`, `5s`). */
-export type SettingUnit = 'count' | 'bytes' | 'milliseconds' | 'text';
+export type SettingUnit = 'count' | 'bytes' | 'rate' | 'milliseconds' | 'text';
 
 interface Rule<T> {
   readonly schema: v.GenericSchema<unknown, T>;
@@ -29,7 +29,13 @@ const MOST_BYTES = Number.MAX_SAFE_INTEGER;
 /** Longest device name in bytes of UTF-8: a DNS label, since the name is also what mDNS announces. */
 export const NAME_BYTES = 63;
 
-const NOUN = { count: 'a whole number', bytes: 'bytes', milliseconds: 'milliseconds', text: 'a text' };
+const NOUN = {
+  count: 'a whole number',
+  bytes: 'bytes',
+  rate: 'bytes a second',
+  milliseconds: 'milliseconds',
+  text: 'a text',
+};
 
 function whole(unit: SettingUnit, least: number, most: number): Rule<number> {
   const schema = v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
@@ -89,8 +95,8 @@ const ROWS = {
     'connections that carry the bytes of one transfer',
   ),
   limit: row(
-    orNull(whole('bytes', 1, MOST_BYTES), 'no limit'),
-    'bytes a second that all transfers of this process together send and receive',
+    orNull(whole('rate', 1, MOST_BYTES), 'no limit'),
+    'what all transfers of this process together may send and receive',
   ),
   existing: row(
     choice('fail', 'overwrite', 'skip', 'rename', 'update'),
@@ -122,7 +128,10 @@ const ROWS = {
     whole('milliseconds', 200, 7_200_000),
     'silence after which a peer counts as lost',
   ),
-  'discovery.enabled': row(choice('on', 'off'), 'whether listeners make themselves known on the network'),
+  'discovery.enabled': row(
+    choice('on', 'off'),
+    'whether listeners make themselves known on the network, and others are looked for there',
+  ),
   'discovery.interfaces': row(
     orNull(INTERFACES_RULE, 'all that reach others'),
     'interfaces on which peers are announced and looked for',
@@ -293,14 +302,18 @@ function quote(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
+/** As everywhere in the program `MB` is decimal; `MiB` is binary. */
+const BYTES = ['k', 'm', 'g', 't'].flatMap((prefix, index): [string, number][] => [
+  [`${prefix}b`, 1000 ** (index + 1)],
+  [`${prefix}ib`, 1024 ** (index + 1)],
+]);
+/** A letter alone counts as its kind has it: chunks and sizes of disks in powers of 1024, speeds in powers of 1000. */
+const LETTERS = (base: number) =>
+  ['', 'k', 'm', 'g', 't'].map((prefix, power): [string, number] => [prefix, base ** power]);
+
 const FACTORS: Readonly<Record<string, ReadonlyMap<string, number>>> = {
-  bytes: new Map([
-    ['', 1],
-    ['k', 1024],
-    ['m', 1024 ** 2],
-    ['g', 1024 ** 3],
-    ['t', 1024 ** 4],
-  ]),
+  bytes: new Map([...LETTERS(1024), ...BYTES, ['b', 1]]),
+  rate: new Map([...LETTERS(1000), ...BYTES, ['b', 1]]),
   milliseconds: new Map([
     ['', 1],
     ['ms', 1],
@@ -312,15 +325,20 @@ const FACTORS: Readonly<Record<string, ReadonlyMap<string, number>>> = {
   count: new Map([['', 1]]),
 };
 
+/** Without what binary fractions add: 4.1 MB are 4,100,000 bytes. */
+function exact(product: number): number {
+  return Number(product.toPrecision(15));
+}
+
 function fromText(key: SettingKey, text: string): unknown {
   const { unit, schema } = ROWS[key];
   const word = text.trim();
   if (['null', 'none', 'auto'].includes(word) && v.is(schema, null)) return null;
   if (unit === 'text') return text;
-  const [, digits, suffix = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(word) ?? [];
-  const bare = unit === 'bytes' ? suffix.toLowerCase().replace(/i?b$/, '') : suffix.toLowerCase();
-  const factor = FACTORS[unit]?.get(bare);
-  return digits === undefined || factor === undefined ? text : Number(digits) * factor;
+  const [, digits, suffix = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*(?:\/s)?)$/i.exec(word) ?? [];
+  const lower = suffix.toLowerCase();
+  const factor = FACTORS[unit]?.get(unit === 'rate' ? lower.replace(/\/s$/, '') : lower);
+  return digits === undefined || factor === undefined ? text : exact(Number(digits) * factor);
 }
 
 /**

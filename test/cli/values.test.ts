@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChunk, parseJob, parseMax, parseQuestion, path } from '../../src/cli/values.ts';
+import { parseChunk, parseJob, parseMax, parseQuestion, parseRate, path } from '../../src/cli/values.ts';
+import { checkSetting } from '../../src/settings.ts';
 import { refused } from './refused.ts';
 
 test('a chunk is 1024 to 4194304 bytes', () => {
@@ -45,4 +46,9 @@ test('an empty path is refused, since it is an unset variable', () => {
   refused(() => path(''), /empty/);
   refused(() => path('a\0b'), /null character/);
   for (const text of [' ', 'a b', '-', '\n', '😀', '\udcff']) assert.equal(path(text), text);
+});
+
+test('a rate means the same as an option and as a setting', () => {
+  for (const typed of ['20MB/s', '20MB', '20M', '500k', '2.5 MiB/s', '1gb/s', '4096', '1.5k/s'])
+    assert.equal(parseRate(typed), checkSetting('limit', typed), typed);
 });
