@@ -5,8 +5,16 @@ import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import { Folder } from './folder.ts';
-import { checkName, decodeName, fsPath, type SafePath, STREAM_PATH } from './name.ts';
-import { attempt } from './system-error.ts';
+import {
+  checkName,
+  decodeName,
+  fsPath,
+  pathText,
+  type SafeName,
+  type SafePath,
+  STREAM_PATH,
+} from './name.ts';
+import { attempt, failedWith } from './system-error.ts';
 import type { TargetPlace } from './target.ts';
 
 /** What every place has beside its folder. */
@@ -109,6 +117,19 @@ function dropPlace(
   return { ...options, stream: false, folder: share, below: [], names: oneName(roots, name) };
 }
 
+/** A folder on the way to a target. Who reads the message may sit elsewhere, and no hint goes there. */
+function shareFolder(outer: Folder, way: readonly SafeName[], name: SafeName): Folder {
+  try {
+    return outer.child(name);
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT')) throw error;
+    const shown = escapeText(pathText(way));
+    throw errorOf('NOT_FOUND', `there is no folder '${shown}' in the share; mkdir makes it`, {
+      cause: error,
+    });
+  }
+}
+
 /**
  * A target in a share. `spelledInside`: the path ended in `/`, or is the share itself. No link on the way is followed.
  *
@@ -125,14 +146,14 @@ export function sharePlace(
   if (options.blind) return dropPlace(share, path, spelledInside, roots, options);
   let folder = Folder.open(share);
   try {
-    for (const component of path.slice(0, -1)) {
+    for (const [index, component] of path.slice(0, -1).entries()) {
       using outer = folder;
-      folder = outer.child(component);
+      folder = shareFolder(outer, path.slice(0, index + 1), component);
     }
     const last = path.at(-1);
     const isFolder = last === undefined || folder.lookup(last)?.type === 'folder';
     if (goesInside(roots, spelledInside || last === undefined, isFolder)) {
-      if (last !== undefined) folder.child(last).close();
+      if (last !== undefined) shareFolder(folder, path, last).close();
       return { ...options, stream: false, folder: share, below: path, names: ownNames(roots) };
     }
     const names = oneName(roots, last ?? '');

@@ -51,3 +51,9 @@ test('where nothing else matches, and where it was named itself, it is an error'
     assert.match(stderr, /^localstream: .*neither a file nor a folder|no file or folder matches/m);
   }
 });
+
+test('what comes by a code goes into a folder, and that is told of standard output', async () => {
+  const ran = await run(['receive', '7-nebula-duffel', '-', '--from', '127.0.0.1:1'], here);
+  assert.equal(ran.status, 2, ran.stderr);
+  assert.match(ran.stderr, /goes into a folder, not to standard output; name a folder/);
+});

@@ -1,7 +1,15 @@
 /** Sealed files from the command line, on disk and through pipes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { environment, folderIn, LAUNCHER, type RunOptions, run, scratch, serve } from './cli-process.ts';
@@ -154,4 +162,39 @@ test('nothing is sealed for nobody, or for who is not trusted', async () => {
   assert.equal((await run(['seal', 'a.bin', '--for', 'nobody'], bob)).status, 3);
   assert.equal((await run(['seal', 'missing', '--for', 'alice'], bob)).status, 1);
   assert.equal(existsSync(join(work, 'a.bin.sealed')), false);
+});
+
+test('what is in the way is told by the name that was asked for', async () => {
+  await sealedFor('way.sealed');
+  const missing = join(folder, 'none', 'x');
+  const ran = [
+    await run(['seal', 'a.bin', '--for', 'alice', '--output', missing], bob),
+    await run(['open', join(work, 'way.sealed'), '--output', missing], alice),
+  ];
+  for (const { status, stderr } of ran) {
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^localstream: there is no folder '[^']*none'; make it first, or name another\n$/);
+  }
+  const blocked = await run(['seal', 'a.bin', '--for', 'alice', '--output', 'a.bin/x'], bob);
+  assert.equal(blocked.status, 1, blocked.stderr);
+  assert.match(blocked.stderr, /^localstream: cannot create 'a\.bin\/x': not a directory\n$/);
+});
+
+test('what is not there is told so, and a folder is gone into', async () => {
+  for (const words of [
+    ['seal', 'nofile', '--for', 'alice'],
+    ['open', 'nofile'],
+  ]) {
+    const { status, stderr } = await run(words, bob);
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^localstream: nofile: there is no such file here; check the path\n$/);
+  }
+  const sealed = await sealedFor('into.sealed');
+  folderIn(out, 'opened');
+  for (const output of ['opened', 'opened/']) {
+    const opened = await run(['open', sealed, '--output', output], alice);
+    assert.equal(opened.status, 0, opened.stderr);
+    assert.deepEqual(readFileSync(join(out, 'opened', 'a.bin')), content);
+    unlinkSync(join(out, 'opened', 'a.bin'));
+  }
 });

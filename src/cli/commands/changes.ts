@@ -1,5 +1,5 @@
 /** mkdir, mv, rm: what is in the shares of a server, changed where they allow it. */
-import { errorOf } from '../../errors.ts';
+import { errorOf, LocalstreamError } from '../../errors.ts';
 import type { Session } from '../../index.ts';
 import { defineCommand, flag, option, several } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -136,7 +136,11 @@ export const rm = defineCommand({
       );
       if (!force) await confirm(context, session, found, recursive);
       for (const wanted of found) {
-        const entries = await session.remove(wanted, { recursive, signal: context.signal });
+        const entries = await session
+          .remove(wanted, { recursive, signal: context.signal })
+          .catch((error: unknown) => {
+            throw withRecursiveHint(error, recursive);
+          });
         const more = entries === 1 ? '' : ` (${plural(entries, 'entry', 'entries')})`;
         context.output.result(
           changedEvent(session, { action: 'rm', path: wanted, entries }),
@@ -146,6 +150,11 @@ export const rm = defineCommand({
     });
   },
 });
+
+function withRecursiveHint(error: unknown, recursive: boolean): unknown {
+  if (recursive || !(error instanceof LocalstreamError) || error.code !== 'IS_A_FOLDER') return error;
+  return errorOf(error.code, error.message, { hint: 'add -r to remove it with all in it', cause: error });
+}
 
 async function confirm(
   { asker, signal }: Context,

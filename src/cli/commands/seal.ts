@@ -6,9 +6,11 @@ import { basename, join } from 'node:path';
 import { errorOf, systemCode } from '../../errors.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { checkName } from '../../transfer/name.ts';
+import { fileError } from '../../transfer/system-error.ts';
 import { defineCommand, flag, list, option, required } from '../command.ts';
 import type { Context } from '../context.ts';
 import { writeNewFile } from '../new-file.ts';
+import { shownName } from '../peer-text.ts';
 import { path, text } from '../values.ts';
 import { findReaders } from './peers.ts';
 
@@ -62,7 +64,12 @@ export const open = defineCommand({
   ],
   arguments: { file: required('the sealed file', path, 'path') },
   options: {
-    output: option('FILE', 'where it goes; its own name in this folder unless given', path, 'path'),
+    output: option(
+      'FILE|DIR',
+      'where it goes; its own name in this folder, or in DIR, unless given',
+      path,
+      'path',
+    ),
     fromAnyone: flag('open what was sealed by somebody whose key is not trusted'),
   },
   examples: [{ line: `open report.pdf${SUFFIX}`, does: 'writes report.pdf into this folder' }],
@@ -70,11 +77,18 @@ export const open = defineCommand({
     const localstream = await context.workspace.localstream();
     const { source } = await sourceOf(context, file, undefined);
     const { metadata, sealer, data } = await localstream.openSeal(source, { fromAnyone });
-    const target = output ?? join('.', checkName(metadata.name));
+    const target = await openedTarget(output ?? '.', metadata.name);
     await write(context, target, data, { mode: metadata.mode, mtime: metadata.mtime });
     told(context, 'opened', target, sealer);
   },
 });
+
+/** Into a folder it goes under its own name, as a file that is fetched does. */
+async function openedTarget(output: string, name: string): Promise<string> {
+  if (output === STREAM) return output;
+  const found = await stat(output).catch(() => undefined);
+  return found?.isDirectory() || output.endsWith('/') ? join(output, checkName(name)) : output;
+}
 
 function told({ output }: Context, event: 'sealed' | 'opened', target: string, sealer: string): void {
   const by = event === 'opened' ? `, sealed by ${sealer}` : '';
@@ -90,8 +104,11 @@ async function sourceOf(context: Context, file: string, name: string | undefined
     return { source: stoppable(process.stdin, signal), metadata };
   }
   const found = await stat(file).catch((cause: unknown) => {
-    const code = systemCode(cause) === 'ENOENT' ? 'NOT_FOUND' : 'UNREADABLE';
-    throw errorOf(code, `'${escapeText(file)}' cannot be read`, { cause });
+    if (systemCode(cause) !== 'ENOENT') throw fileError(cause, 'read', file);
+    throw errorOf('NOT_FOUND', `${shownName(file)}: there is no such file here`, {
+      hint: 'check the path',
+      cause,
+    });
   });
   if (!found.isFile())
     throw errorOf('NOT_A_FILE', `'${escapeText(file)}' is no file`, { hint: 'use tar first' });

@@ -1,6 +1,7 @@
 /** send, receive: files for one person, by a code that is told to them. */
 import { errorOf } from '../../errors.ts';
 import type { Listener, OpenCode, Source } from '../../index.ts';
+import { STREAM_PATH } from '../../transfer/name.ts';
 import { tellsItself } from '../announce.ts';
 import { dialCode } from '../code-place.ts';
 import { CODE_NOTE, codeFor, looksLikeCode } from '../code-question.ts';
@@ -169,6 +170,10 @@ export const receive = defineCommand({
         hint: 'it looks like 7-nebula-duffel',
       });
     const folder = (isCode ? words.folder : words.code) ?? '.';
+    if (folder === STREAM_PATH)
+      throw errorOf('USAGE', 'what comes by a code goes into a folder, not to standard output', {
+        hint: 'name a folder; one called - is written ./-',
+      });
     // A code is good once: what is wrong with the folder has to show before it is used.
     await requireFolder(folder);
     const code = await codeFor(context, isCode ? words.code : undefined);
