@@ -142,7 +142,7 @@ export interface OfferEvent {
   total: { files: number; bytes: number; more: boolean } | null;
   /** Whether it is a text, to be shown and not kept. */
   text: boolean;
-  /** The inbox, where it goes unless the answer says otherwise. */
+  /** Where it goes: the folder that `receive` and `receive_file` were given, else the inbox, unless the answer says otherwise. */
   folder: string;
   /** Whether the rule for trusted peers has accepted it: then there is nothing to answer. */
   accepted: boolean;

@@ -1,6 +1,6 @@
 /** Codes from one process to another: real sockets, real files. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -60,6 +60,13 @@ test('a file is sent to whoever knows the code', async () => {
   // Nobody became trusted by that.
   const refused = await run(['list_dir', `${from}:/`], here);
   assert.equal(refused.status, 4, refused.stderr);
+});
+
+test('the event of an offer names the folder that it goes to', async () => {
+  const { running, codes, from } = await shown(['send', 'a.txt']);
+  const got = await run(['receive', codes[0] ?? '', 'in', '--from', from, '--yes', '--json'], here);
+  assert.equal(eventsNamed(eventsOf(got), 'offer')[0]?.folder, realpathSync(join(work, 'in')));
+  await running.ended;
 });
 
 test('what is printed can be pasted, and a script sets the code', async () => {

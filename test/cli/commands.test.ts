@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -312,6 +320,7 @@ test('a file is offered, and taken only by who says so', async () => {
   const [ours] = eventsNamed(taken, 'receipt');
   assert.equal(ours?.digest, theirs?.digest);
   assert.equal(eventsNamed(sent, 'receipt').length, 1, 'told once');
+  assert.equal(eventsNamed(taken, 'offer')[0]?.folder, realpathSync(target));
   assert.deepEqual(eventsNamed(taken, 'offer')[0]?.roots, [
     { name: 'big.bin', type: 'file', size: 5_000_000 },
   ]);

@@ -1,6 +1,9 @@
 /** receive_file: takes what a server offers. */
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { errorOf } from '../../errors.ts';
 import type { Offer } from '../../index.ts';
+import { fsPath } from '../../transfer/name.ts';
 import { tellsItself } from '../announce.ts';
 import { defineCommand, option, required } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
@@ -49,7 +52,7 @@ export const receiveFile = defineCommand({
         context.output.note(`waiting for an offer of ${peerText(session.peer)}`);
       }
       const offer = await session.nextOffer({ signal: context.signal });
-      const isAttended = await consent(context, offer);
+      const isAttended = await consent(context, offer, await folderOf(target));
       if (offer.text) return await showText(context, offer);
       using progress = context.progress();
       const accepted = offer.accept(target, {
@@ -95,6 +98,13 @@ export async function takeOffer(context: Context, offer: Offer, target: string |
   printReceipt(context.output, receipt);
 }
 
+/** Where a file goes by a target: the folder that it is, or that it is in. */
+async function folderOf(target: string): Promise<string> {
+  const place = resolve(target);
+  const found = await stat(fsPath(place)).catch(() => undefined);
+  return target.endsWith('/') || found?.isDirectory() ? place : dirname(place);
+}
+
 /** Throws USAGE where nobody could say yes to an offer: refusing it would take it from its sender, and burn a code. */
 export function requireConsent({ globals, asker }: Context): void {
   if (globals.yes || asker.offer !== undefined) return;
@@ -103,19 +113,21 @@ export function requireConsent({ globals, asker }: Context): void {
 
 /**
  * Makes sure that a person knows what comes, or said that anything may. Refuses the offer and throws otherwise.
+ * @param folder Where it goes; the offer itself names the inbox, which has no part in it.
  * @returns whether a person has seen the names.
  */
-export async function consent(context: Context, offer: Offer): Promise<boolean> {
+export async function consent(context: Context, offer: Offer, folder: string): Promise<boolean> {
   const { workspace, globals, asker, signal, output } = context;
   const wasShown = workspace.pending.matters.some(
     (matter) => matter.kind === 'offer' && matter.offer.id === offer.id,
   );
   if (wasShown) return true;
+  const placed = { ...offer, folder };
   if (globals.yes) {
-    output.note(`${peerText(offer.from)} offers ${offerText(offer)}`, offerEvent(offer));
+    output.note(`${peerText(offer.from)} offers ${offerText(offer)}`, offerEvent(placed));
     return false;
   }
-  if (await asker.offer?.(offer, signal)) return true;
+  if (await asker.offer?.(placed, signal)) return true;
   await offer.reject();
   throw errorOf('REJECTED', 'the offer was refused');
 }

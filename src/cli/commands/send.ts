@@ -1,4 +1,5 @@
 /** send, receive: files for one person, by a code that is told to them. */
+import { resolve } from 'node:path';
 import { errorOf } from '../../errors.ts';
 import type { Listener, OpenCode, Source } from '../../index.ts';
 import { STREAM_PATH } from '../../transfer/name.ts';
@@ -180,7 +181,7 @@ export const receive = defineCommand({
     requireConsent(context);
     await using session = await dialCode(context, { code, purpose: 'send' }, options.from);
     const offer = await session.nextOffer({ signal: context.signal });
-    const isAttended = await consent(context, offer);
+    const isAttended = await consent(context, offer, resolve(folder));
     if (offer.text) return await showText(context, offer);
     using progress = context.progress();
     const receipt = await offer.accept(folder.endsWith('/') ? folder : `${folder}/`, {
