@@ -14,6 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sorted } from '../../src/cli/commands/list-dir.ts';
 import {
   environment,
   eventsNamed,
@@ -388,6 +389,45 @@ test('an interrupted command says so by its status', async () => {
     assert.equal(ran.status, status, ran.stderr);
     assert.equal(eventsNamed(eventsOf(ran), 'done')[0]?.code, code);
   }
+});
+
+test('a listing is sorted by name, in text and in events', async () => {
+  const many = folderIn(docs, 'sorted');
+  // More than a page of them.
+  const names = Array.from({ length: 300 }, (_, index) => `f${(index * 7919) % 300}`);
+  names.push('B', 'a', 'ä', '.b');
+  for (const name of names) writeFileSync(join(many, name), '');
+  await using served = await serve(['--open', '--share', docs], there);
+  const list = ['list_dir', `${served.peer}:/docs/sorted`, '--accept-new'];
+  const wanted = names.toSorted();
+  const events = eventsOf(await run([...list, '--json'], here));
+  assert.deepEqual(
+    eventsNamed(events, 'entry').map(({ name }) => name),
+    wanted,
+  );
+  const { stdout } = await run(list, here);
+  assert.deepEqual(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(' ').at(-1)),
+    wanted,
+  );
+});
+
+test('more entries than may be held come as the server lists them', async () => {
+  async function* listing() {
+    for (const name of ['c', 'a', 'b'])
+      yield { name, type: 'file' as const, size: 0, mtime: new Date(0), mode: 0 };
+  }
+  const names = async (most: number) => {
+    let text = '';
+    for await (const { name } of sorted(listing(), most)) text += name;
+    return text;
+  };
+  assert.equal(await names(3), 'abc');
+  assert.equal(await names(2), 'cab');
+  assert.equal(await names(0), 'cab');
 });
 
 test('a reader that has had enough is no error', async () => {

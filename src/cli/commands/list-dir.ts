@@ -9,6 +9,9 @@ import { formatBytes, formatTime } from '../units.ts';
 import { path } from '../values.ts';
 import { placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
 
+/** Entries that are held to be sorted: a few megabytes, where names and links are of usual length. */
+const MOST_SORTED = 10_000;
+
 /** The longest path that a link's target is shown with. */
 const LONGEST_TARGET = 500;
 
@@ -20,6 +23,7 @@ export const listDir = defineCommand({
   summary: 'list a folder of a server, or its shares',
   notes: [
     'Columns: type, size, time of the last change, name. Names are shown escaped; --json has them exactly.',
+    `Sorted by name, capitals first, as lls is. A folder of more than ${MOST_SORTED} entries comes in the order of the server.`,
     TRUST_NOTE,
   ],
   arguments: {
@@ -39,7 +43,7 @@ export const listDir = defineCommand({
     const place = placeOf(context, typed, options.from);
     await withSession(context, place.peer, options, async (session) => {
       try {
-        for await (const entry of session.list(place.path, { signal })) {
+        for await (const entry of sorted(session.list(place.path, { signal }), MOST_SORTED)) {
           output.result(entryEvent(entry), () => entryLine(entry, output.style.paint));
           // The listing waits for whoever reads it.
           await output.screen.ready();
@@ -51,6 +55,20 @@ export const listDir = defineCommand({
     });
   },
 });
+
+/** Entries by name, the same in every locale. More than `most` are not held, and come as they do. */
+export async function* sorted(entries: AsyncIterable<Entry>, most: number): AsyncGenerator<Entry> {
+  let held: Entry[] | undefined = [];
+  for await (const entry of entries) {
+    held?.push(entry);
+    if (held === undefined) yield entry;
+    else if (held.length > most) {
+      yield* held;
+      held = undefined;
+    }
+  }
+  if (held !== undefined) yield* held.sort((one, other) => (one.name < other.name ? -1 : 1));
+}
 
 /** The event of an entry. */
 export function entryEvent({ name, type, size, mtime, mode, shareMode, target }: Entry): EntryEvent {
