@@ -112,7 +112,8 @@ export function referencePage(): string {
     '## Codes',
     '',
     'With `--json` an error is an event with one of these; in the library it is the `code` of the error. The class of the error',
-    'follows from the exit status.',
+    'follows from the exit status. What a transfer skips is no failure: a link that leaves the tree (`LEAVES_TREE`), and a pipe, device',
+    'or socket in a folder (`NOT_A_FILE`), stand in the receipt with their code, and the status is that of the rest.',
     '',
     ...table(
       ['code', 'exit', 'meaning'],
