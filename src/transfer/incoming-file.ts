@@ -102,7 +102,32 @@ export class IncomingFile<Folder> {
       this.#budget.use(live, bytes.length);
       this.#settlement.commit(live, saved, Buffer.from(digest));
     } catch (error) {
-      this.#settlement.fail(live, error);
+      if (this.#isOvertaken(live, error, bytes.length, digest)) this.#settleSame(live, Buffer.from(digest));
+      else this.#settlement.fail(live, error);
+    }
+  }
+
+  #settleSame(live: LiveEntry<Folder>, digest: Buffer): void {
+    this.#settlement.settle(live, OUTCOME.same, 'OK', digest, '');
+  }
+
+  /** Whether a name that was free has been taken meanwhile by a file that holds the same: nothing is left to be done. */
+  #isOvertaken(live: LiveEntry<Folder>, error: unknown, size: number, digest: Buffer): boolean {
+    const { branch, name } = live;
+    if (!(error instanceof LocalstreamError) || error.code !== 'EXISTS' || live.place !== 'never')
+      return false;
+    if (branch.folder === undefined || name === undefined) return false;
+    try {
+      const there = this.#store.openBasis(branch.folder, name);
+      try {
+        return there.size === size && this.#digestFrom(there, size).equals(digest);
+      } finally {
+        there.close();
+      }
+    } catch (unread) {
+      // It can't be compared: what was wrong first is what counts.
+      if (unread instanceof LocalstreamError && unread.code !== 'CANCELLED') return false;
+      throw unread;
     }
   }
 
@@ -256,22 +281,33 @@ export class IncomingFile<Folder> {
       this.#current = undefined;
       this.#settlement.commit(live, saved, digest);
     } catch (error) {
-      this.#giveUp(file, error);
+      if (!this.#isOvertaken(live, error, size, digest)) {
+        this.#giveUp(file, error);
+        return;
+      }
+      this.#current = undefined;
+      file.partial.discard();
+      this.#settleSame(live, digest);
     }
   }
 
   /** Reads what was written once more. Throws INTEGRITY when the disk gives back something else. */
   #readBack(partial: PartialFile, size: number, digest: Buffer): void {
-    const again = createDigest();
     partial.sync();
+    if (!this.#digestFrom(partial, size).equals(digest))
+      throw errorOf('INTEGRITY', 'what was written reads back differently');
+  }
+
+  #digestFrom(file: Pick<PartialFile, 'readAt'>, size: number): Buffer {
+    const digest = createDigest();
     for (let position = 0; position < size; ) {
       if (this.#options.aborted()) throw errorOf('CANCELLED');
       const bytes = this.#scratch.take(Math.min(PIECE_BYTES, size - position));
-      if (partial.readAt(bytes, position) < bytes.length) break;
-      again.update(bytes);
+      if (file.readAt(bytes, position) < bytes.length) break;
+      digest.update(bytes);
       position += bytes.length;
     }
-    if (!again.digest().equals(digest)) throw errorOf('INTEGRITY', 'what was written reads back differently');
+    return digest.digest();
   }
 
   /** This file fails; what has been written of it stays, unless its digest was wrong. */

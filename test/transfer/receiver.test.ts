@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite, test } from 'node:test';
+import { suite, type TestContext, test } from 'node:test';
 import { digestOf } from '../../src/crypto/digest.ts';
 import { FRAME, MAX_OPEN_BATCHES, PIECE_BYTES } from '../../src/protocol/frame.ts';
 import { ANSWER, OUTCOME } from '../../src/protocol/manifest.ts';
@@ -492,4 +492,38 @@ suite('a failure that the source tells', () => {
     victim.done(2, 3);
     assert.ok(victim.receiver.finished);
   });
+});
+
+suite('a name that another takes while the file is on its way', () => {
+  for (const [what, size] of [
+    ['small', 100],
+    ['large', 2 * MIB],
+  ] as const) {
+    const ended = (t: TestContext, there: Buffer) => {
+      const victim = new Victim(t, { existing: 'fail' });
+      victim.manifest(within(entry('file', 'x', { size })));
+      writeFileSync(join(victim.target, 'root', 'x'), there);
+      if (size < MIB) victim.pack([{ index: 1, bytes: bytes(size) }]);
+      else {
+        victim.data(1, 0, bytes(size));
+        victim.end(1, size, digestOf(bytes(size)));
+      }
+      victim.done(1, 3);
+      assert.deepEqual(readFileSync(join(victim.target, 'root', 'x')), there);
+      const left = readdirSync(join(victim.target, 'root')).filter(isPartialName);
+      return { row: victim.row('root/x'), left: left.length };
+    };
+
+    test(`is no matter where it holds the same: ${what}`, (t) => {
+      const { row, left } = ended(t, bytes(size));
+      assert.deepEqual([row?.outcome, row?.flag, left], [OUTCOME.same, 'OK', 0]);
+    });
+
+    test(`is left alone where it holds something else: ${what}`, (t) => {
+      for (const there of [bytes(size, 2), bytes(size - 1), bytes(size + 1), bytes(0)]) {
+        const { row } = ended(t, there);
+        assert.deepEqual([row?.outcome, row?.flag], [OUTCOME.failed, 'EXISTS']);
+      }
+    });
+  }
 });
