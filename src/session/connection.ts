@@ -34,8 +34,11 @@ import { Listings } from './listings.ts';
 import { type LoginAnswer, LoginExchange, type LoginHandler } from './logins.ts';
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
 import { type SpeedDirection, type SpeedHandler, SpeedTests } from './speed-tests.ts';
-import type { TransferEnd } from './transfer.ts';
+import type { TransferEnd, TransferOptions } from './transfer.ts';
 import { newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
+
+/** How long the peer may take to accept what it has asked for itself, in milliseconds. */
+const ACCEPT_PATIENCE = 30_000;
 
 /** What is asked of whoever owns the session. All may throw typed errors, which the peer is told by their code. */
 export interface ConnectionHandlers {
@@ -207,7 +210,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'offer') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, answer.chunk) };
-    const transfer = this.#transfers.begin({
+    const transfer = this.#beginAnswered({
       ...agreed,
       lanes: Math.max(1, answer.lanes.length),
       limit: request.limit,
@@ -240,7 +243,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const answer = await this.#transfers.ask(id, ask, signal);
     if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const { dryRun } = options;
-    const transfer = this.#transfers.begin({
+    const transfer = this.#beginAnswered({
       id,
       direction: 'send',
       chunk,
@@ -268,14 +271,14 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...(text && { text }),
       continues,
     };
-    const begin = () => this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit: request.limit });
+    const agreed = { id, direction: 'send' as const, chunk, lanes, limit: request.limit };
     if (this.#options.openLane) {
       const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };
       const answer = await this.#transfers.ask(id, wanted, signal);
       if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-      return await this.#sendTo(begin(), specs, answer.lanes ?? [], request);
+      return await this.#sendTo(this.#beginAnswered(agreed), specs, answer.lanes ?? [], request);
     }
-    const transfer = begin();
+    const transfer = this.#transfers.begin(agreed);
     const granted = this.#transfers.grant(id, lanes);
     const followed = this.#transfers.follow(transfer, request);
     // It is looked at below, whatever happens in between.
@@ -312,6 +315,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const bounds = [asked.limit, this.#options.limiter?.bytesPerSecond].filter((one) => one !== undefined);
     const limit = bounds.length === 0 ? undefined : Math.min(...bounds);
     return { limit, chunk: pacedChunk(asked.chunk, MIN_CHUNK, limit) };
+  }
+
+  /** Begins what the peer has agreed to, and would wait for: where there is no room for it here the peer is told. */
+  #beginAnswered(options: TransferOptions): TransferEnd {
+    try {
+      return this.#transfers.begin(options);
+    } catch (error) {
+      const flag = flagNumber(flagOfError(error));
+      this.#sendQuietly({ type: 'cancel', transfer: options.id, flag });
+      throw error;
+    }
   }
 
   async #sendTo(
@@ -482,6 +496,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
     this.#transfers.expect(
       id,
+      ACCEPT_PATIENCE,
       () => transfer.startSource(specs),
       (error) => void transfer.cancel(error),
     );

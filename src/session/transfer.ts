@@ -97,9 +97,11 @@ export class TransferEnd {
   isAcknowledged = false;
   readonly #isDryRun: boolean;
   readonly #host: TransferHost;
-  readonly #plan: SharedPlan;
-  readonly #giveBack: () => void;
-  readonly #counters: SharedCounters;
+  readonly #wanted: { readonly count: number; readonly bytes: number };
+  /** No slots until memory for them is set aside. */
+  #plan: SharedPlan = planMemory(0, 0);
+  #giveBack = () => {};
+  #counters = new SharedCounters(this.#plan);
   readonly #outcomes: Outcomes;
   readonly #lanes: LaneGroup;
   /** What bounds the bytes of files: its own limit, then that of the process. Answers are not held back. */
@@ -136,10 +138,9 @@ export class TransferEnd {
     this.receipt = this.#settle.promise;
     // Whoever started it may look at the result later, or never.
     this.receipt.catch(() => {});
-    const { count, bytes } = plan(options.lanes, options.chunk);
-    this.#giveBack = host.pool.reserve(count * bytes);
-    this.#plan = planMemory(count, bytes);
-    this.#counters = new SharedCounters(this.#plan);
+    this.#wanted = plan(options.lanes, options.chunk);
+    // A receiver starts at once. A sender waits for an answer first, and what was only asked for keeps nobody out.
+    if (options.direction === 'receive') this.#reserve();
     this.#outcomes = new Outcomes(host.receiptFiles);
     const limit = maxPayload(options.chunk);
     const slots = this.#incomingSlots(options.lanes);
@@ -156,10 +157,16 @@ export class TransferEnd {
     );
   }
 
-  /** Starts to read and send. */
+  /** Starts to read and send. What keeps it from that ends it, which its receipt tells. */
   startSource(roots: readonly SourceSpec[], how: SourceHow = {}): void {
     const { rules, follow = false, group, seal } = how;
-    const line = this.#open(group);
+    let line: WorkerLine;
+    try {
+      line = this.#open(group);
+    } catch (error) {
+      void this.cancel(wrap(error));
+      return;
+    }
     const { transfer } = line;
     line.post({
       kind: 'source',
@@ -279,8 +286,18 @@ export class TransferEnd {
     return { ...progress, peer: this.#host.peer.name, bytesPerSecond, startedAt: this.startedAt };
   }
 
+  /** Sets memory for frames aside. Throws BUSY. */
+  #reserve(): void {
+    const { count, bytes } = this.#wanted;
+    const { pool, peer } = this.#host;
+    this.#giveBack = pool.reserve(count * bytes, peer.fingerprint);
+    this.#plan = planMemory(count, bytes);
+    this.#counters = new SharedCounters(this.#plan);
+  }
+
   #open(group?: number): WorkerLine {
     if (this.#phase !== 'waiting') throw errorOf('CLOSED', 'the transfer has begun or ended already');
+    if (this.direction === 'send') this.#reserve();
     this.#phase = 'moving';
     this.#movingSince = performance.now();
     this.#line = this.#host.pool.line((message) => this.#fromWorker(message), group);

@@ -122,18 +122,35 @@ export class Transfers {
     }
   }
 
-  /** Waits for one word of the peer without sending any: after an offer that answers its request. */
-  expect(id: string, resolve: () => void, reject: (error: LocalstreamError) => void): void {
-    this.#asked.set(id, {
+  /**
+   * Waits for one word of the peer without sending any: after an offer that answers its request, where no person there
+   * has to think. Rejects with TIMEOUT after so many milliseconds.
+   */
+  expect(
+    id: string,
+    milliseconds: number,
+    resolve: () => void,
+    reject: (error: LocalstreamError) => void,
+  ): void {
+    const answered = () => {
+      clearTimeout(late);
+      this.#asked.delete(id);
+    };
+    const asked: Asked = {
       resolve: () => {
-        this.#asked.delete(id);
+        answered();
         resolve();
       },
       reject: (error) => {
-        this.#asked.delete(id);
+        answered();
         reject(error);
       },
-    });
+    };
+    const late = setTimeout(
+      () => asked.reject(errorOf('TIMEOUT', 'the other side did not answer the offer')),
+      milliseconds,
+    ).unref();
+    this.#asked.set(id, asked);
   }
 
   /** Hands an answer to whoever waits for it. False: nobody ever asked. */

@@ -1,5 +1,6 @@
 /** The worker threads, started when the first transfer needs one. A transfer stays with the worker it was given. */
 import type { Worker } from 'node:worker_threads';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf } from '../errors.ts';
 import { releaseThread } from './claims.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
@@ -29,7 +30,7 @@ export class WorkerPool {
   readonly #groups = new Map<number, WeakRef<Thread>>();
   #next = 1;
   #lastGroup = 0;
-  #reserved = 0;
+  readonly #reserved = new Map<Fingerprint, number>();
   #closed = false;
 
   /** `size`: threads at the most. */
@@ -38,15 +39,20 @@ export class WorkerPool {
   }
 
   /**
-   * Sets memory for frames aside; what it returns gives it back. The peer says how much its transfer takes, so all
-   * transfers of the process together are bounded. Throws BUSY.
+   * Sets memory for frames aside for a transfer with a peer; what it returns gives it back. The peer says how much its
+   * transfer takes, so all transfers of the process together are bounded, and those of one peer leave half of what is
+   * left to others. Throws BUSY.
    */
-  reserve(bytes: number): () => void {
-    if (this.#reserved + bytes > MOST_RESERVED) throw errorOf('BUSY', 'too many transfers run here at once');
-    this.#reserved += bytes;
+  reserve(bytes: number, peer: Fingerprint): () => void {
+    const theirs = this.#reserved.get(peer) ?? 0;
+    let others = -theirs;
+    for (const held of this.#reserved.values()) others += held;
+    if (theirs + bytes > (MOST_RESERVED - others) / 2)
+      throw errorOf('BUSY', 'too many transfers run here at once');
+    this.#add(peer, bytes);
     let held = true;
     return () => {
-      if (held) this.#reserved -= bytes;
+      if (held) this.#add(peer, -bytes);
       held = false;
     };
   }
@@ -87,6 +93,12 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#threads.splice(0).map((thread) => thread.worker.terminate()));
+  }
+
+  #add(peer: Fingerprint, bytes: number): void {
+    const now = (this.#reserved.get(peer) ?? 0) + bytes;
+    if (now === 0) this.#reserved.delete(peer);
+    else this.#reserved.set(peer, now);
   }
 
   /** The thread with the least to do; one group stays together, since it shares what is read. */
