@@ -30,7 +30,9 @@ function fileOutcome(row: Settled): FileOutcome {
 
 export class Outcomes {
   readonly #bound: number;
-  readonly #failures: FileOutcome[] = [];
+  // Each has room of its own: no number of entries left out on purpose hides one that failed.
+  readonly #failed: FileOutcome[] = [];
+  readonly #skipped: FileOutcome[] = [];
   readonly #others: FileOutcome[] = [];
   files = 0;
   bytes = 0;
@@ -38,6 +40,7 @@ export class Outcomes {
   skipped = 0;
   linked = 0;
   entries = 0;
+  #alarm = false;
 
   /** `bound`: how many are kept. */
   constructor(bound: number) {
@@ -67,26 +70,31 @@ export class Outcomes {
     return told;
   }
 
-  /** Failures first. */
+  /** Failures first, then what was left out. */
   list(): FileOutcome[] {
-    return [...this.#failures, ...this.#others].slice(0, this.#bound);
+    return [...this.#failed, ...this.#skipped, ...this.#others].slice(0, this.#bound);
   }
 
   /** By which code the whole ends. */
   code(): ErrorCode {
-    const [first] = this.#failures;
+    const first = this.#failed[0] ?? this.#skipped[0];
     // The only thing that was wanted was left out: that it exists already is what was asked for, anything else is not.
     const leftOut =
       this.entries === 1 && this.skipped === 1 && first?.code !== 'OK' && first?.code !== 'EXISTS';
     if (this.failed === 0 && !leftOut) return 'OK';
     if (this.entries === 1 && first?.code && first.code !== 'OK') return first.code;
-    const alarm = this.#failures.some((outcome) => outcome.code === 'INTEGRITY');
-    return alarm ? 'INTEGRITY' : 'PARTIAL';
+    return this.#alarm ? 'INTEGRITY' : 'PARTIAL';
   }
 
   #keep(outcome: FileOutcome): void {
-    const bad = outcome.outcome === 'failed' || outcome.outcome === 'skipped';
-    const list = bad ? this.#failures : this.#others;
+    // The list may be full by then.
+    if (outcome.code === 'INTEGRITY') this.#alarm = true;
+    const list = this.#listOf(outcome);
     if (list.length < this.#bound) list.push(outcome);
+  }
+
+  #listOf({ outcome }: FileOutcome): FileOutcome[] {
+    if (outcome === 'failed') return this.#failed;
+    return outcome === 'skipped' ? this.#skipped : this.#others;
   }
 }
