@@ -30,6 +30,9 @@ export interface Share {
   readonly mode: ShareMode;
 }
 
+/** What messages about files quote is a single name, or the whole path of a folder of this machine. */
+const ABSOLUTE = /'(?:\/|[A-Za-z]:[\\/])/;
+
 interface Place {
   readonly share: Share;
   readonly path: SafePath;
@@ -69,20 +72,11 @@ export class Shares {
       return;
     }
     this.#require(place, 'list', visitor);
-    using folder = this.#guard(place.share, () => openBelow(place.share.folder, place.path.slice(0, -1)));
-    const last = place.path.at(-1);
-    if (last === undefined) {
-      yield* folderEntries(folder, 1);
-      return;
+    try {
+      yield* entriesOf(place);
+    } catch (error) {
+      throw withoutPlace(error, place.share);
     }
-    const stat = folder.stat(last);
-    if (stat.type !== 'folder') {
-      if (place.inside) throw errorOf('NOT_A_FOLDER', `'${escapeText(path)}' is not a folder`);
-      yield toEntry(folder, last, stat, place.path.length);
-      return;
-    }
-    using child = folder.child(last);
-    yield* folderEntries(child, place.path.length + 1);
   }
 
   /** What a `get` of these paths sends. Throws as {@link entries}, and NOT_A_FILE. */
@@ -157,13 +151,11 @@ export class Shares {
     return place;
   }
 
-  /** What a peer is told of a share never says where it lies on this machine. */
   #guard<T>(share: Share, run: () => T): T {
     try {
       return run();
     } catch (error) {
-      if (!(error instanceof LocalstreamError) || !error.message.includes(share.folder)) throw error;
-      throw errorOf(error.code, `the share '${escapeText(share.name)}' can't be used`, { cause: error });
+      throw withoutPlace(error, share);
     }
   }
 
@@ -189,6 +181,31 @@ export class Shares {
 
 function below({ share, path, inside }: Place): Below {
   return { folder: share.folder, path, inside };
+}
+
+/** What a peer is told of a share never says where it lies on this machine. */
+function withoutPlace(error: unknown, share: Share): unknown {
+  if (!(error instanceof LocalstreamError)) return error;
+  // A path may stand there with its links resolved, shortened or escaped: it is not looked for by what it is.
+  if (!error.message.includes(share.folder) && !ABSOLUTE.test(error.message)) return error;
+  return errorOf(error.code, `the share '${escapeText(share.name)}' can't be used`, { cause: error });
+}
+
+function* entriesOf({ share, path, inside }: Place): Generator<ListedEntry> {
+  using folder = openBelow(share.folder, path.slice(0, -1));
+  const last = path.at(-1);
+  if (last === undefined) {
+    yield* folderEntries(folder, 1);
+    return;
+  }
+  const stat = folder.stat(last);
+  if (stat.type !== 'folder') {
+    if (inside) throw errorOf('NOT_A_FOLDER', `'${escapeText(last)}' is not a folder`);
+    yield toEntry(folder, last, stat, path.length);
+    return;
+  }
+  using child = folder.child(last);
+  yield* folderEntries(child, path.length + 1);
 }
 
 function* folderEntries(folder: Folder, depth: number): Generator<ListedEntry> {

@@ -17,8 +17,11 @@ import {
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { type Listener, LocalstreamError, type Session } from '../../src/index.ts';
+import { GUEST } from '../../src/server/access.ts';
+import { Shares } from '../../src/server/shares.ts';
 import { checkName } from '../../src/transfer/name.ts';
 import { partialName } from '../../src/transfer/partial.ts';
+import { needs } from '../needs.ts';
 import { pair, sceneFolder } from '../session/machines.ts';
 import { survey } from '../transfer/engine-tree.ts';
 import { picture } from '../transfer/workplace.ts';
@@ -289,6 +292,31 @@ suite('a share', () => {
       ['secret', 'link '],
       ['within', 'link folder'],
     ]);
+  });
+
+  test('that can not be read does not say where it lies', needs('root'), (t) => {
+    const base = sceneFolder(t);
+    chmodSync(base, 0o755);
+    // The path that the folder has by then is neither the one that was given nor one that is shown as it is.
+    const folder = join(base, 'real\n');
+    mkdirSync(join(folder, 'sub'), { recursive: true });
+    const link = join(base, 'link');
+    symlinkSync(folder, link);
+    const shares = new Shares([{ name: 'docs', folder: link, mode: 'rw' }]);
+    const attempts: readonly [what: string, run: () => unknown][] = [
+      ['a folder in it', () => [...shares.entries('/docs/sub', GUEST)]],
+      ['itself', () => [...shares.entries('/docs', GUEST)]],
+      ['what is removed', () => shares.change({ type: 'remove', path: '/docs/sub', recursive: true }, GUEST)],
+    ];
+    for (const path of [join(folder, 'sub'), folder]) chmodSync(path, 0o711);
+    // This holds for the whole process, of which nothing else runs meanwhile.
+    process.seteuid?.(65_534);
+    try {
+      for (const [what, run] of attempts)
+        assert.throws(run, { code: 'UNREADABLE', message: "the share 'docs' can't be used" }, what);
+    } finally {
+      process.seteuid?.(0);
+    }
   });
 });
 
