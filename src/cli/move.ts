@@ -172,6 +172,16 @@ export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass)
     skipped: receipt.skipped + skipped.size,
     code: others === 0 ? 'OK' : receipt.code,
   };
-  if (outcomes.length > 0 || others > 0) printReceipt(output, asWanted);
-  for (const [existing, only] of decided) printReceipt(output, await pass({ existing, only }));
+  const failures: unknown[] = [];
+  // What else has failed keeps nothing from what a person has just decided.
+  const print = (one: Receipt) => {
+    try {
+      printReceipt(output, one);
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  if (outcomes.length > 0 || others > 0) print(asWanted);
+  for (const [existing, only] of decided) print(await pass({ existing, only }));
+  if (failures.length > 0) throw failures[0];
 }

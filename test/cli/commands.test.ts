@@ -416,9 +416,10 @@ test('a listing is sorted by name, in text and in events', async () => {
 });
 
 test('more entries than may be held come as the server lists them', async () => {
-  async function* listing() {
+  async function* listing(isCut = false) {
     for (const name of ['c', 'a', 'b'])
       yield { name, type: 'file' as const, size: 0, mtime: new Date(0), mode: 0 };
+    if (isCut) throw new Error('cut');
   }
   const names = async (most: number) => {
     let text = '';
@@ -428,6 +429,11 @@ test('more entries than may be held come as the server lists them', async () => 
   assert.equal(await names(3), 'abc');
   assert.equal(await names(2), 'cab');
   assert.equal(await names(0), 'cab');
+  const shown: string[] = [];
+  await assert.rejects(async () => {
+    for await (const { name } of sorted(listing(true), 3)) shown.push(name);
+  }, /cut/);
+  assert.deepEqual(shown, ['a', 'b', 'c'], 'what came before');
 });
 
 test('a reader that has had enough is no error', async () => {

@@ -1,6 +1,6 @@
 /** The shell in a real terminal. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -130,6 +130,19 @@ describe('in a terminal', needs('tmux'), () => {
       /received 0 files .*, 1 skipped\n.*\(skipped: it is there\)\n[\s\S]*received 1 file .*\n.*\n[^\n]*>$/,
     );
     assert.doesNotMatch(shell.lines.join('\n'), /failed/);
+    // What fails for another reason keeps nothing from what was decided.
+    unlinkSync(join(here, 'other.txt'));
+    mkdirSync(join(here, 'other.txt'));
+    writeFileSync(join(here, 'a.txt'), 'something else\n');
+    await shell.clear();
+    shell.type('get /docs/a.txt /docs/other.txt ./');
+    shell.press('Enter');
+    await shell.until(/a\.txt is there and differs\./);
+    shell.press('Down', 'Enter');
+    await shell.until(
+      /1 failed[\s\S]*received 1 file [\s\S]*localstream: other\.txt: [^\n]*folder[^\n]*\n[^\n]*>$/,
+    );
+    assert.equal(readFileSync(join(here, 'a.txt'), 'utf8'), 'hello\n');
     shell.press('C-d');
     await shell.until(/ended 0/);
     unlinkSync(join(docs, 'other.txt'));

@@ -59,15 +59,22 @@ export const listDir = defineCommand({
 /** Entries by name, the same in every locale. More than `most` are not held, and come as they do. */
 export async function* sorted(entries: AsyncIterable<Entry>, most: number): AsyncGenerator<Entry> {
   let held: Entry[] | undefined = [];
-  for await (const entry of entries) {
-    held?.push(entry);
-    if (held === undefined) yield entry;
-    else if (held.length > most) {
-      yield* held;
-      held = undefined;
+  const byName = () => held?.sort((one, other) => (one.name < other.name ? -1 : 1)) ?? [];
+  try {
+    for await (const entry of entries) {
+      held?.push(entry);
+      if (held === undefined) yield entry;
+      else if (held.length > most) {
+        yield* held;
+        held = undefined;
+      }
     }
+  } catch (error) {
+    // What has come before is shown all the same.
+    yield* byName();
+    throw error;
   }
-  if (held !== undefined) yield* held.sort((one, other) => (one.name < other.name ? -1 : 1));
+  yield* byName();
 }
 
 /** The event of an entry. */
