@@ -66,7 +66,10 @@ function isFolder(place: Below): boolean {
   return parent.lookup(lastOf(place))?.type === 'folder';
 }
 
-/** Removes a file or link, or a folder with all that is in it: as much of it as one request may. */
+/**
+ * Removes a file or link, or a folder with all that is in it: as much of it as one request may. Where that fails on the
+ * way, what is gone is told of as a part: the request that goes on meets what is in the way again, and throws.
+ */
 export function removeIn(place: Below, recursive: boolean): Changed {
   const name = lastOf(place);
   using folder = openBelow(place.folder, place.path.slice(0, -1));
@@ -78,8 +81,13 @@ export function removeIn(place: Below, recursive: boolean): Changed {
       `'${escapeText(name)}' is a folder, and was not to be removed with all in it`,
     );
   const budget = { left: MAX_REMOVED };
-  const last = removeEntry({ folder, name }, budget);
-  return { entries: MAX_REMOVED - budget.left, last };
+  try {
+    const last = removeEntry({ folder, name }, budget);
+    return { entries: MAX_REMOVED - budget.left, last };
+  } catch (error) {
+    if (budget.left === MAX_REMOVED) throw error;
+    return { entries: MAX_REMOVED - budget.left, last: false };
+  }
 }
 
 function notAFolder(name: SafeName): Error {
