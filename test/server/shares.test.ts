@@ -54,6 +54,8 @@ const FORMS: readonly {
   readonly list: string;
   readonly get: string;
   readonly put: string;
+  /** What becomes of a move to it, where that is not what becomes of a put. */
+  readonly move?: string;
   readonly make: string;
   /** What is moved or removed by this path; `FOLDER` where that may need leave to take all that is in it. */
   readonly take: string;
@@ -123,7 +125,15 @@ const FORMS: readonly {
     take: 'NOT_A_FOLDER',
   },
   { form: '/secret', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
-  { form: '/pipe', list: 'OK', get: 'NOT_A_FILE', put: 'EXISTS', make: 'EXISTS', take: 'OK' },
+  {
+    form: '/pipe',
+    list: 'OK',
+    get: 'NOT_A_FILE',
+    put: 'NOT_A_FILE',
+    move: 'EXISTS',
+    make: 'EXISTS',
+    take: 'OK',
+  },
   {
     form: `/${HALF}`,
     list: 'NOT_FOUND',
@@ -347,7 +357,7 @@ const CHANGES: readonly {
   {
     name: 'move to',
     run: (session, mode, path) => session.move(`/${mode}/source`, path),
-    expected: ({ form, put }) => (/^\/?\.?$/.test(form) ? 'EXISTS' : put),
+    expected: ({ form, put, move = put }) => (/^\/?\.?$/.test(form) ? 'EXISTS' : move),
   },
   {
     name: 'remove',
