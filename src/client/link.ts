@@ -48,6 +48,8 @@ export interface ConnectOptions {
   readonly port?: number;
   /** The key that the server must have; it is pinned. */
   readonly fingerprint?: Fingerprint;
+  /** The key that the server must have because it is pinned for whom is meant. Unlike {@link fingerprint} nobody has compared it by that. */
+  readonly pinned?: Fingerprint;
   /** Pins an unknown key unseen. It stays unverified: nobody has compared anything. */
   readonly acceptNew?: boolean;
   /** Asked about an unknown key. Absent, with neither of the above: it is refused. */
@@ -92,10 +94,11 @@ export class Link {
   static async open(host: SessionHost, options: ConnectOptions, handlers: ConnectionHandlers): Promise<Link> {
     const { trust, settings } = host;
     const address = { host: options.host, port: options.port ?? settings.port };
-    const { fingerprint, acceptNew, decide, pairing } = options;
+    const { fingerprint, pinned, acceptNew, decide, pairing } = options;
+    const expected = fingerprint ?? pinned;
     const check =
       pairing === undefined
-        ? new ServerTrust({ trust, address, fingerprint, acceptNew, decide, unseen: host.unseen })
+        ? new ServerTrust({ trust, address, fingerprint: expected, acceptNew, decide, unseen: host.unseen })
         : await trustByCode(trust, pairing);
     const opened = await open(host, address, check, handlers, options);
     if (fingerprint !== undefined) host.unseen.delete(fingerprint);

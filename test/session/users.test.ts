@@ -215,6 +215,9 @@ describe('passwords and keys', () => {
     // It is pinned now, and nobody has compared it for that.
     const second = await all.alice.connect(to);
     await failure(second.login('ann', password), 'NOT_TRUSTED');
+    // Nor by meaning the peer that has it.
+    const third = await all.alice.connect({ ...to, pinned: all.bob.fingerprint });
+    await failure(third.login('ann', password), 'NOT_TRUSTED');
     assert.equal(asked, 0, 'nobody types it in vain');
     assert.deepEqual(all.refused, [], 'nothing has been sent');
     await all.alice.trust.trust({ fingerprint: all.bob.fingerprint, how: 'manual' });

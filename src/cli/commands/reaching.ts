@@ -39,12 +39,12 @@ export async function dial(context: Context, peer: PeerAddress, reach: Reach): P
   const localstream = await workspace.localstream();
   const known = reach.acceptNew ? await localstream.trust.list() : [];
   const ways = await waysTo(localstream, { host: peer.host, port: peer.port }, signal);
-  const expected = reach.fingerprint ?? ways.fingerprint;
   const session = await dialWays(ways, ({ host, port }) =>
     localstream.connect({
       host,
       ...(port === undefined ? {} : { port }),
-      ...(expected === undefined ? {} : { fingerprint: expected }),
+      ...(reach.fingerprint === undefined ? {} : { fingerprint: reach.fingerprint }),
+      ...(ways.fingerprint === undefined ? {} : { pinned: ways.fingerprint }),
       acceptNew: reach.acceptNew,
       ...(asker.server === undefined ? {} : { decide: asker.server }),
       signal,
