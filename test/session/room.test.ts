@@ -63,9 +63,9 @@ suite('memory for transfers', () => {
   });
 
   test('that a client lacks for what the server has agreed to: the server hears of it', async (t) => {
-    // Slow enough that all of them are there at once.
-    const { share, local, session, listener, failed } = await pair(t, { bob: { limit: 1000 } });
-    writeFileSync(join(share, 'x'), noise(100_000));
+    const { share, local, session, listener, failed } = await pair(t);
+    // So large that none of them is over before the last has been answered.
+    writeFileSync(join(share, 'x'), noise(64 * 1024 * 1024));
     mkdirSync(join(local, 'got'));
     const stop = new AbortController();
     const codes: string[] = [];
@@ -80,9 +80,9 @@ suite('memory for transfers', () => {
       );
     });
     await until(() => failed.length > 0 && codes.length > 0);
-    assert.deepEqual([codes, listener.transfers.length], [['BUSY'], 5]);
     stop.abort();
     await Promise.all(running);
+    assert.equal(codes[0], 'BUSY');
     await until(() => listener.transfers.length === 0);
   });
 });
