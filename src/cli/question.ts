@@ -4,6 +4,7 @@ import { CancelledError, errorOf } from '../errors.ts';
 import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
 import type { Asker, ExistingAnswer } from './asker.ts';
 import { toLocalstreamError } from './exit.ts';
+import { KeySource } from './key-source.ts';
 import type { Output } from './output.ts';
 import {
   offerEvent,
@@ -167,6 +168,8 @@ async function askExisting(path: string, others: number, signal: AbortSignal): P
   return { policy, all };
 }
 
+const CTRL_Z = Buffer.of(0x1a);
+
 type Prompt = ReturnType<typeof import('inquirer').createPromptModule>;
 
 async function prompting<Result>(
@@ -175,8 +178,20 @@ async function prompting<Result>(
 ): Promise<Result> {
   const { createPromptModule } = await import('inquirer');
   signal.throwIfAborted();
+  // Readline's own answer to Ctrl-Z would leave the question deaf, as it would the shell: see LineReader.
+  const input = new KeySource(process.stdin, (keys) => {
+    if (keys.equals(CTRL_Z)) stop();
+    else input.pass(keys);
+  });
+  const onContinue = () => input.setRawMode(true);
+  const stop = () => {
+    input.setRawMode(false);
+    process.kill(0, 'SIGTSTP');
+    onContinue();
+  };
+  process.on('SIGCONT', onContinue);
   try {
-    return await ask(createPromptModule({ input: process.stdin, output: process.stderr, signal }));
+    return await ask(createPromptModule({ input, output: process.stderr, signal }));
   } catch (error) {
     signal.throwIfAborted();
     // Ctrl-C within a question, which inquirer keeps for itself.
@@ -184,5 +199,8 @@ async function prompting<Result>(
       throw errorOf('CANCELLED', 'cancelled', { cause: error });
     }
     throw error;
+  } finally {
+    process.off('SIGCONT', onContinue);
+    input.release();
   }
 }

@@ -46,6 +46,21 @@ describe('Ctrl-Z', needs('tmux'), () => {
     await terminal.until(/status 0\nsystem\$$/);
   });
 
+  test('in a question leaves it to be answered', async () => {
+    await using served = await serve(['--open', '--max', '3', '--share', docs], { home: server });
+    using terminal = await startedInShell(['list_dir', `${served.peer}:`]);
+    await terminal.until(/Connect to it\?[\s\S]*select$/);
+    terminal.press('C-z');
+    await terminal.until(/Stopped.*\nsystem\$$/);
+    terminal.type('fg; echo "status $?"');
+    terminal.press('Enter');
+    await terminal.until(/Stopped.*\nsystem\$ fg.*\n/);
+    terminal.press('Down');
+    await terminal.until(/❯ yes, this once/);
+    terminal.press('Enter');
+    await terminal.until(/share .* docs\/.*\nstatus 0\nsystem\$$/);
+  });
+
   test('during a transfer leaves Ctrl-C as it was', async () => {
     await using served = await serve(['--open', '--max', '3', '--share', docs], { home: server });
     using terminal = await startedInShell(['connect', served.peer, '--accept-new']);
