@@ -178,8 +178,10 @@ function removeSurplus(folder: Folder, partial: SafeName, stat: EntryStat): void
   }
 }
 
-function renamedError(error: unknown, target: SafeName): unknown {
-  return error instanceof LocalstreamError ? fileError(error.cause, 'create', target) : error;
+/** The system's word about a partial, told of the target: that is what the user knows of. */
+function toldOf(target: SafeName, error: unknown): unknown {
+  const isSystems = error instanceof LocalstreamError && error.cause instanceof Error;
+  return isSystems ? fileError(error.cause, 'create', target) : error;
 }
 
 /** Takes the name of this process's partial: created, or left by an earlier transfer under this very process number. */
@@ -187,8 +189,7 @@ function claimOwn(folder: Folder, partial: SafeName, resume: boolean, target: Sa
   try {
     return { partial, descriptor: folder.createFile(partial), size: 0 };
   } catch (error) {
-    // What the user knows of is the target.
-    if (!failedWith(error, 'EEXIST')) throw renamedError(error, target);
+    if (!failedWith(error, 'EEXIST')) throw toldOf(target, error);
   }
   let opened: OpenedFile;
   try {

@@ -80,6 +80,16 @@ async function leftBehind(
 }
 
 suite('the name of a partial', () => {
+  test('can not be made in a folder that has gone elsewhere', (t) => {
+    const { path } = temporaryRoot(t);
+    mkdirSync(join(path, 'folder'));
+    using folder = Folder.open(join(path, 'folder'), { anchor: 'path' });
+    // What earlier runs have left is looked for once.
+    TargetFile.open(folder, name('first')).discard();
+    renameSync(join(path, 'folder'), join(path, 'aside'));
+    assert.throws(() => TargetFile.open(folder, name('target')), { code: 'IO', message: /was moved/ });
+  });
+
   test('holds the hash of the target and the process, and fits however long the target is', () => {
     const partial = partialName(name('x'.repeat(255)));
     assert.match(partial, new RegExp(`^\\.localstream-[0-9a-f]{16}-${process.pid}\\.part$`));
