@@ -28,6 +28,24 @@ export class KeySource extends Readable {
     return this;
   }
 
+  /**
+   * Ctrl-Z. Readline's own answer pauses the keys for good and waits for a SIGCONT, which never comes where the system
+   * stops nobody, as in a terminal that was opened for this program alone.
+   */
+  suspend(): void {
+    this.#input.setRawMode(false);
+    // The whole group, as the terminal would: a script that has started this must not wait for a stopped program.
+    process.kill(0, 'SIGTSTP');
+    this.#input.setRawMode(true);
+  }
+
+  /** Takes the terminal as it has to be after a stop that was none of ours: the system's shell has set it as it likes it. */
+  retake(): void {
+    // What is raw already, as far as Node.js knows, is not made so again.
+    this.#input.setRawMode(false);
+    this.#input.setRawMode(true);
+  }
+
   override pause(): this {
     this.#input.pause();
     return super.pause();

@@ -54,7 +54,8 @@ export class LineReader implements Overlay, Disposable {
   };
   readonly #onContinue = () => {
     // Whoever has the terminal meanwhile, as a question, takes it back by itself.
-    if (this.#keys !== undefined) this.#lend(() => {});
+    const keys = this.#keys;
+    if (keys !== undefined) this.#options.screen.clearedFor(() => keys.retake());
   };
 
   constructor(options: LineReaderOptions) {
@@ -62,7 +63,6 @@ export class LineReader implements Overlay, Disposable {
     this.#echo = new EchoStream(options.screen.stderr, () => this.#resized());
     this.#history = [...options.history];
     this.#interface = this.#open();
-    // Also after a stop that was none of ours: the system's shell has set the terminal as it likes it.
     process.on('SIGCONT', this.#onContinue);
   }
 
@@ -161,24 +161,6 @@ export class LineReader implements Overlay, Disposable {
     this.#close();
   }
 
-  /**
-   * Ctrl-Z. Readline's own answer pauses the keys for good and waits for a SIGCONT, which never comes where the system
-   * stops nobody, as in a terminal that was opened for this program alone.
-   */
-  #suspend(): void {
-    // The whole group, as the terminal would: a script that has started this must not wait for a stopped program.
-    this.#lend(() => process.kill(0, 'SIGTSTP'));
-  }
-
-  /** Leaves the terminal as it was found while `use` runs, and takes it again as it has to be. */
-  #lend(use: () => void): void {
-    this.#options.screen.clearedFor(() => {
-      this.#keys?.setRawMode(false);
-      use();
-      this.#keys?.setRawMode(true);
-    });
-  }
-
   #open(): Interface {
     this.#keys = new KeySource(this.#options.input, (chunk) => this.#take(chunk));
     const lines = createInterface({
@@ -206,7 +188,7 @@ export class LineReader implements Overlay, Disposable {
       if (this.#waiting === undefined) this.#ahead.length = 0;
       this.#options.onInterrupt();
     });
-    lines.on('SIGTSTP', () => this.#suspend());
+    lines.on('SIGTSTP', () => this.#options.screen.clearedFor(() => this.#keys?.suspend()));
     lines.on('close', this.#onClose);
     return lines;
   }

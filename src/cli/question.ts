@@ -178,17 +178,11 @@ async function prompting<Result>(
 ): Promise<Result> {
   const { createPromptModule } = await import('inquirer');
   signal.throwIfAborted();
-  // Readline's own answer to Ctrl-Z would leave the question deaf, as it would the shell: see LineReader.
   const input = new KeySource(process.stdin, (keys) => {
-    if (keys.equals(CTRL_Z)) stop();
+    if (keys.equals(CTRL_Z)) input.suspend();
     else input.pass(keys);
   });
-  const onContinue = () => input.setRawMode(true);
-  const stop = () => {
-    input.setRawMode(false);
-    process.kill(0, 'SIGTSTP');
-    onContinue();
-  };
+  const onContinue = () => input.retake();
   process.on('SIGCONT', onContinue);
   try {
     return await ask(createPromptModule({ input, output: process.stderr, signal }));
