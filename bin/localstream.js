@@ -2,7 +2,7 @@
 // Starts the command line. Plain JavaScript that Node 12 can read, because its first duty is to tell a person with an
 // old Node what is wrong; hence no `node:` specifiers, no `?.` and no `await` at the top.
 import { spawn } from 'child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeSync } from 'fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeSync } from 'fs';
 import nodeModule from 'module';
 import { homedir } from 'os';
 import { dirname, join } from 'path';
@@ -71,10 +71,7 @@ function runCommandLine() {
   hideExperimentalWarnings();
   const folder = privateCacheFolder();
   if (folder !== undefined) nodeModule.enableCompileCache(folder);
-  resolveSourcesAtOnce();
-  // A checkout runs its sources. A published package has none: Node strips no types below node_modules.
-  const source = join(root, 'src', 'cli', 'main.ts');
-  const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js');
+  const entry = chooseEntry();
   // Node ends with 0 when nothing is left to wait for, also where a command waits for what can never come.
   process.exitCode = 1;
   process.once('beforeExit', tellOfUnfinished);
@@ -91,6 +88,32 @@ function tellOfUnfinished() {
     2,
     'localstream: stopped before its work was done, which is a mistake in localstream: run the command again, and report it\n',
   );
+}
+
+/**
+ * The program in one file (`scripts/bundle.ts`) starts a quarter faster. A checkout may have none, or one that is older
+ * than an edit; a published package has nothing else.
+ */
+function chooseEntry() {
+  const bundle = join(root, 'dist', 'program', 'main.js');
+  const source = join(root, 'src', 'cli', 'main.ts');
+  if (!existsSync(source) || isNewest(bundle)) return bundle;
+  resolveSourcesAtOnce();
+  return source;
+}
+
+function isNewest(bundle) {
+  const made = statSync(bundle, { throwIfNoEntry: false });
+  return (
+    made !== undefined && ['src', 'config', 'package.json'].every((name) => isOlder(join(root, name), made))
+  );
+}
+
+/** Whether nothing at a path has changed since; what was removed or renamed shows in the time of its folder. */
+function isOlder(path, made) {
+  const status = statSync(path);
+  if (status.mtimeMs >= made.mtimeMs) return false;
+  return !status.isDirectory() || readdirSync(path).every((name) => isOlder(`${path}/${name}`, made));
 }
 
 /**

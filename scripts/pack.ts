@@ -16,7 +16,8 @@ const keptPath = join(root, 'package.json.checkout');
 
 function prepare(): void {
   restore();
-  compile();
+  compileLibrary();
+  run(join(root, 'scripts', 'bundle.ts'));
   const text = readFileSync(manifestPath, 'utf8');
   const {
     scripts: _scripts,
@@ -29,19 +30,20 @@ function prepare(): void {
   writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-/** Leaves `dist` as deep as `src`, so that paths from a file to `config` are the same in both. */
-function compile(): void {
+/** The library and its worker; the program is `bundle.ts`'s. Leaves `dist` as deep as `src`, so that paths from a file to `config` are the same in both. */
+function compileLibrary(): void {
   const built = join(root, '.build');
   const dist = join(root, 'dist');
   for (const folder of [built, dist]) rmSync(folder, { recursive: true, force: true });
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
-  if (status !== 0) throw new Error('the sources do not compile');
+  run(join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json');
   renameSync(join(built, 'src'), dist);
   rmSync(built, { recursive: true });
+}
+
+/** What a tool prints goes to standard error: the other one is npm's answer. */
+function run(script: string, ...words: string[]): void {
+  const { status } = spawnSync(process.execPath, [script, ...words], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new Error(`${script} failed`);
 }
 
 function restore(): void {

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -105,11 +106,41 @@ describe('the launcher on a Node that is new enough', () => {
     assert.doesNotMatch(stderr, /of no interest/);
   });
 
-  test('runs the compiled command line where there are no sources', () => {
-    const published = packageWith('node_modules/localstream', {
-      'dist/cli/main.js': 'export const main = async (argv) => argv.length + 40;',
-    });
+  const filesIn = (folder: string) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      statSync(join(folder, path)).isFile(),
+    );
+  const BUNDLE = 'export const main = async (argv) => argv.length + 40;';
+
+  test('runs the program in one file where there are no sources', () => {
+    const published = packageWith('node_modules/localstream', { 'dist/program/main.js': BUNDLE });
     assert.equal(launch(node, published, ['a', 'b']).status, 42);
+  });
+
+  test('runs it in a checkout until something is changed, added or removed', () => {
+    const built = packageWith('built', {
+      'src/cli/main.ts': SHOW,
+      'src/cli/other.ts': '',
+      'config/default.json': '{}',
+      'dist/program/main.js': BUNDLE,
+    });
+    const bundle = join(built, 'dist/program/main.js');
+    const changes = {
+      'a changed source': () => writeFileSync(join(built, 'src/cli/other.ts'), '// Changed.'),
+      'a removed source': () => rmSync(join(built, 'src/cli/other.ts')),
+      'a new source': () => writeFileSync(join(built, 'src/cli/new.ts'), ''),
+      'a changed setting': () => writeFileSync(join(built, 'config/default.json'), '{ }'),
+      'a changed version': () => writeFileSync(join(built, 'package.json'), '{ "type": "module" }'),
+    };
+    for (const [change, make] of Object.entries(changes)) {
+      // Built after all that was changed so far, and before what is changed next.
+      for (const path of ['src/cli', 'src', 'config', ...filesIn(built)])
+        utimesSync(join(built, path), 1000, 1000);
+      utimesSync(bundle, 2000, 2000);
+      assert.equal(launch(node, built, []).status, 40, `before ${change}`);
+      make();
+      assert.equal(launch(node, built, []).status, 3, change);
+    }
   });
 
   test('keeps compiled code in a folder of this user alone', () => {

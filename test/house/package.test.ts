@@ -66,6 +66,20 @@ describe('the published package', () => {
     );
   });
 
+  test('holds the program in one file and its worker in another, with the licences of what they took in', () => {
+    const program = files.filter((path) => path.startsWith('dist/program/')).sort();
+    assert.deepEqual(
+      program,
+      ['LICENSES.txt', 'main.js', 'worker.js'].map((name) => `dist/program/${name}`),
+    );
+    assert.deepEqual(
+      files.filter((path) => path.startsWith('dist/cli/')),
+      [],
+    );
+    const licences = readFileSync(join(installed, 'dist/program/LICENSES.txt'), 'utf8');
+    assert.match(licences, /^commander 14\.\d+\.\d+\n\n.*MIT/m);
+  });
+
   test('leaves the checkout as it was', () => {
     const [now, then] = [checkout, root].map((folder) => readFileSync(join(folder, 'package.json'), 'utf8'));
     assert.equal(now, then);
