@@ -1,47 +1,37 @@
 /**
- * One end of a transfer on the main thread: it joins the lanes to the worker that does the file work, and ends with a
- * receipt that the receiver has signed. The worker decides everything about files, this about connections.
+ * One end of a transfer on the main thread, from its start to its receipt: what ends it, and who is told. The worker
+ * decides everything about files.
  */
 import type { KeyObject } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { digestOf } from '../crypto/digest.ts';
 import type { Identity } from '../crypto/identity.ts';
-import { signReceipt, verifyReceipt } from '../crypto/receipt.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
-import { LaneGroup } from '../net/lane-group.ts';
-import type { Slot } from '../net/lane-socket.ts';
-import { type LimitedFlow, Limiter, passAll } from '../net/limiter.ts';
+import { Limiter } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
-import { type ExistingPolicy, encodeBytes, type MessageOf, type Outgoing } from '../protocol/messages.ts';
+import type { ExistingPolicy, MessageOf, Outgoing } from '../protocol/messages.ts';
 import type { FilterRules } from '../transfer/filter-rules.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
 import type { Settled } from '../transfer/progress.ts';
 import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import {
-  type FromWorker,
-  planMemory,
-  SharedCounters,
-  type SharedPlan,
-  slotBytes,
-} from '../transfer/worker-messages.ts';
+import type { FromWorker } from '../transfer/worker-messages.ts';
 import type { SavedNames } from './continuations.ts';
+import { FrameRelay } from './frame-relay.ts';
 import { Outcomes } from './outcomes.ts';
-import { readBody, writeBody } from './receipt-body.ts';
 import type { Direction, FileOutcome, PeerInfo, Progress, Receipt, TransferInfo } from './report.ts';
+import {
+  checkReceipt,
+  type ReceiptSubject,
+  type SignedReceipt,
+  signOutcomes,
+  tellOutcomes,
+} from './transfer-receipt.ts';
 
-/** Slots of one end, in bytes, unless the lanes need more. */
-const SLOT_MEMORY = 64 * 1024 * 1024;
-const SLOT_ALIGN = 64;
 /** How long the other end may take to open its first lane, and to acknowledge a receipt, in milliseconds. */
 const LANE_PATIENCE = 30_000;
 /** Whoever ends a transfer closes its lanes and says why on the control channel, where it may come later: milliseconds. */
 const WORD_PATIENCE = 2000;
-
-/** Bytes of answers that the other end has not taken, above which none of its frames is taken either. */
-const MOST_UNTAKEN = 4 * 1024 * 1024;
 
 /** What a transfer needs of the session that it runs in. */
 export interface TransferHost {
@@ -97,30 +87,20 @@ export class TransferEnd {
   isAcknowledged = false;
   readonly #isDryRun: boolean;
   readonly #host: TransferHost;
-  readonly #wanted: { readonly count: number; readonly bytes: number };
-  /** No slots until memory for them is set aside. */
-  #plan: SharedPlan = planMemory(0, 0);
-  #giveBack = () => {};
-  #counters = new SharedCounters(this.#plan);
   readonly #outcomes: Outcomes;
-  readonly #lanes: LaneGroup;
-  /** What bounds the bytes of files: its own limit, then that of the process. Answers are not held back. */
-  readonly #pace: readonly LimitedFlow[];
+  readonly #frames: FrameRelay;
   readonly #settle: PromiseWithResolvers<Receipt>;
-  readonly #answerSlots: Slot[] = [];
   #line: WorkerLine | undefined;
   #phase: Phase = 'waiting';
   #current: string | undefined;
   #text: Buffer | undefined;
-  /** Bytes of frames that the worker has made and no socket has taken yet. */
-  #queued = 0;
-  /** Bytes of answers that no socket has taken yet, and the slots that are not free before it has. */
-  #untaken = 0;
-  readonly #withheld: number[] = [];
   #movingSince = 0;
-  #digests: { readonly manifest: Buffer; readonly outcomes: Buffer } | undefined;
+  /** What the receipt must say, once the worker has done its part. */
+  #subject: ReceiptSubject | undefined;
+  /** Sending: the receipt as it has come. */
   #theirs: MessageOf<'receipt'> | undefined;
-  #ours: { readonly body: string; readonly signature: string } | undefined;
+  /** The receipt that stands: signed here, or checked. */
+  #signed: SignedReceipt | undefined;
   #failure: LocalstreamError | undefined;
   #concluded = false;
   /** A lane has ended, and why is not known yet. */
@@ -138,22 +118,14 @@ export class TransferEnd {
     this.receipt = this.#settle.promise;
     // Whoever started it may look at the result later, or never.
     this.receipt.catch(() => {});
-    this.#wanted = plan(options.lanes, options.chunk);
-    // A receiver starts at once. A sender waits for an answer first, and what was only asked for keeps nobody out.
-    if (options.direction === 'receive') this.#reserve();
     this.#outcomes = new Outcomes(host.receiptFiles);
-    const limit = maxPayload(options.chunk);
-    const slots = this.#incomingSlots(options.lanes);
-    const own = options.limit === undefined ? undefined : new Limiter(options.limit);
-    this.#pace = [own, host.limiter].flatMap((limiter) => limiter?.flow() ?? []);
-    const pace = options.direction === 'send' ? this.#pace : [];
-    this.#lanes = new LaneGroup(
-      { limit, slots, maxRecords: host.maxRecords, pace },
-      {
-        frame: (slot) => this.#takeFrame(slot),
-        worn: () => host.moreLanes(this),
-        ended: (reason) => this.#laneLost(reason),
-      },
+    const { direction, chunk, lanes, limit } = options;
+    const own = limit === undefined ? undefined : new Limiter(limit);
+    const limiters = [own, host.limiter].filter((limiter) => limiter !== undefined);
+    const reserve = (bytes: number) => host.pool.reserve(bytes, host.peer.fingerprint);
+    this.#frames = new FrameRelay(
+      { direction, chunk, lanes, maxRecords: host.maxRecords, limiters, reserve },
+      { worn: () => host.moreLanes(this), ended: (reason) => this.#laneLost(reason) },
     );
   }
 
@@ -171,7 +143,7 @@ export class TransferEnd {
     line.post({
       kind: 'source',
       transfer,
-      plan: this.#plan,
+      plan: this.#frames.plan,
       chunk: this.chunk,
       roots,
       rules,
@@ -188,7 +160,7 @@ export class TransferEnd {
     line.post({
       kind: 'target',
       transfer: line.transfer,
-      plan: this.#plan,
+      plan: this.#frames.plan,
       chunk: this.chunk,
       existing,
       place,
@@ -202,7 +174,7 @@ export class TransferEnd {
       return;
     }
     clearTimeout(this.#patience);
-    this.#lanes.add(socket, number);
+    this.#frames.addLane(socket, number);
   }
 
   /** Ends it from this side; the other side is told. `discard`: nothing stays for a resume. Resolves when everything is put away. */
@@ -216,13 +188,13 @@ export class TransferEnd {
 
   /** No lane could be opened. Once all frames have crossed, none is needed. */
   async noLane(error: LocalstreamError): Promise<void> {
-    if (!this.#digests) await this.cancel(error);
+    if (!this.#subject) await this.cancel(error);
   }
 
   /** The connection is gone. */
   lost(reason: LocalstreamError): void {
     // A receiver has committed and signed by then: that stands, whether the sender has heard of it or not.
-    if (this.direction === 'receive' && this.#ours) this.#finish();
+    if (this.direction === 'receive' && this.#signed) this.#finish();
     else this.#fail(reason);
   }
 
@@ -245,7 +217,7 @@ export class TransferEnd {
   }
 
   takeReceived(): void {
-    if (this.direction !== 'receive' || !this.#ours) {
+    if (this.direction !== 'receive' || !this.#signed) {
       void this.cancel(errorOf('BAD_MESSAGE', 'an acknowledgement came unasked'));
       return;
     }
@@ -254,7 +226,7 @@ export class TransferEnd {
   }
 
   progress(): Progress {
-    const { files, filesTotal, bytesTotal, bytesSkipped, totalsKnown } = this.#counters;
+    const { files, filesTotal, bytesTotal, bytesSkipped, totalsKnown } = this.#frames.counters;
     return {
       transferId: this.id,
       direction: this.direction,
@@ -271,7 +243,8 @@ export class TransferEnd {
 
   /** Bytes of files that have crossed in it: at a sender those that have left it. */
   get bytesMoved(): number {
-    return Math.max(0, this.#counters.bytes - this.#counters.bytesSkipped - this.#queued);
+    const { counters, queued } = this.#frames;
+    return Math.max(0, counters.bytes - counters.bytesSkipped - queued);
   }
 
   /** Whether nothing is written, as far as this end knows: the sender of a get is not told. */
@@ -286,80 +259,30 @@ export class TransferEnd {
     return { ...progress, peer: this.#host.peer.name, bytesPerSecond, startedAt: this.startedAt };
   }
 
-  /** Sets memory for frames aside. Throws BUSY. */
-  #reserve(): void {
-    const { count, bytes } = this.#wanted;
-    const { pool, peer } = this.#host;
-    this.#giveBack = pool.reserve(count * bytes, peer.fingerprint);
-    this.#plan = planMemory(count, bytes);
-    this.#counters = new SharedCounters(this.#plan);
-  }
-
   #open(group?: number): WorkerLine {
     if (this.#phase !== 'waiting') throw errorOf('CLOSED', 'the transfer has begun or ended already');
-    if (this.direction === 'send') this.#reserve();
+    if (this.direction === 'send') this.#frames.reserve();
     this.#phase = 'moving';
     this.#movingSince = performance.now();
-    this.#line = this.#host.pool.line((message) => this.#fromWorker(message), group);
-    if (this.#lanes.size === 0)
+    const line = this.#host.pool.line((message) => this.#fromWorker(message), group);
+    this.#line = line;
+    this.#frames.join(line);
+    if (!this.#frames.hasLane)
       this.#patience = setTimeout(
         () => void this.cancel(errorOf('TIMEOUT', 'the other side opened no lane')),
         LANE_PATIENCE,
       ).unref();
-    return this.#line;
-  }
-
-  /** A sender takes answers into small private slots, a receiver takes files into the memory that its worker sees. */
-  #incomingSlots(lanes: number): Slot[] {
-    if (this.direction === 'receive')
-      return Array.from({ length: this.#plan.slots }, (_, number) => ({
-        number,
-        bytes: slotBytes(this.#plan, number),
-      }));
-    const size = HEADER_BYTES + MAX_META_PAYLOAD;
-    return Array.from({ length: lanes + 2 }, (_, number) => ({
-      number,
-      bytes: Buffer.allocUnsafeSlow(size),
-    }));
-  }
-
-  #takeFrame(slot: Slot): void {
-    const line = this.#line;
-    const length = HEADER_BYTES + slot.bytes.readUInt32BE(0);
-    if (!line) throw errorOf('BAD_MESSAGE', 'a frame came before its transfer began');
-    if (this.direction === 'receive') {
-      // What waits here keeps its slot: there is none left to read into, and TCP stops the sender.
-      passAll(this.#pace, length, () => {
-        line.post({ kind: 'frame', transfer: line.transfer, slot: slot.number, length });
-      });
-      return;
-    }
-    if (length > slot.bytes.length) throw errorOf('LIMIT', 'an answer is too long');
-    this.#answerSlots.push(slot);
-    line.post({
-      kind: 'answer',
-      transfer: line.transfer,
-      frame: new Uint8Array(slot.bytes.subarray(0, length)),
-    });
+    return line;
   }
 
   #fromWorker(message: FromWorker): void {
     switch (message.kind) {
       case 'frame':
-        this.#sendSlot(message.slot, message.length);
-        return;
       case 'slot':
-        this.#withheld.push(message.slot);
-        this.#releaseSlots();
-        return;
       case 'emit':
-        this.#answer(Buffer.from(message.frame.buffer, message.frame.byteOffset, message.frame.byteLength));
+      case 'taken':
+        this.#frames.take(message);
         return;
-      case 'taken': {
-        const slot = this.#answerSlots.shift();
-        if (slot) this.#lanes.release(slot);
-        return;
-      }
       case 'settled':
         this.#host.settled(this, this.#outcomes.add(message.rows), savedNames(message.rows));
         return;
@@ -380,30 +303,6 @@ export class TransferEnd {
     }
   }
 
-  /** Whoever sends and never reads what is answered would fill the memory here: it has to wait. */
-  #answer(frame: Buffer): void {
-    this.#untaken += frame.length;
-    this.#lanes.send(frame, () => {
-      this.#untaken -= frame.length;
-      this.#releaseSlots();
-    });
-  }
-
-  #releaseSlots(): void {
-    if (this.#untaken > MOST_UNTAKEN) return;
-    for (const number of this.#withheld.splice(0))
-      this.#lanes.release({ number, bytes: slotBytes(this.#plan, number) });
-  }
-
-  #sendSlot(slot: number, length: number): void {
-    const line = this.#line;
-    this.#queued += length;
-    this.#lanes.send(slotBytes(this.#plan, slot).subarray(0, length), () => {
-      this.#queued -= length;
-      if (this.#phase !== 'over') line?.post({ kind: 'slot', transfer: line.transfer, slot });
-    });
-  }
-
   #workerFailed(message: Extract<FromWorker, { kind: 'failed' }>): void {
     const cause = message.detail === '' ? undefined : new Error(message.detail);
     void this.cancel(errorOf(message.code, message.message, { cause }));
@@ -411,64 +310,40 @@ export class TransferEnd {
 
   #finished(manifest: Buffer, outcomes: Buffer): void {
     if (this.#failure) return;
-    this.#digests = { manifest, outcomes };
+    const { identity, peer } = this.#host;
+    const isSender = this.direction === 'send';
+    this.#subject = {
+      session: peer.id,
+      transfer: this.id,
+      sender: isSender ? identity.fingerprint : peer.fingerprint,
+      receiver: isSender ? peer.fingerprint : identity.fingerprint,
+      manifest: manifest.toString('hex'),
+      outcomes: outcomes.toString('hex'),
+    };
     this.#phase = 'committing';
-    if (this.direction === 'send') this.#conclude();
-    else void this.#sign().catch((error) => this.cancel(wrap(error)));
+    if (isSender) this.#conclude();
+    else void this.#sign(this.#subject).catch((error) => this.cancel(wrap(error)));
   }
 
   /** The receiver: signs what was committed and waits until the sender has it. */
-  async #sign(): Promise<void> {
-    const { identity, peer } = this.#host;
-    if (!this.#digests) return;
-    const { files, bytes, failed, skipped } = this.#outcomes;
-    const body = writeBody(
-      {
-        session: peer.id,
-        transfer: this.id,
-        sender: peer.fingerprint,
-        receiver: identity.fingerprint,
-        manifest: this.#digests.manifest.toString('hex'),
-        outcomes: this.#digests.outcomes.toString('hex'),
-        files,
-        bytes,
-        failed,
-        skipped,
-        at: new Date().toISOString(),
-      },
-      this.#outcomes.list(),
-    );
-    const signature = encodeBytes(await signReceipt(identity, Buffer.from(body)));
+  async #sign(subject: ReceiptSubject): Promise<void> {
+    const signed = await signOutcomes(this.#host.identity, subject, this.#outcomes);
     if (this.#failure) return;
-    this.#ours = { body, signature };
-    this.#host.send({ type: 'receipt', transfer: this.id, body, signature });
+    this.#signed = signed;
+    this.#host.send({ type: 'receipt', transfer: this.id, ...signed });
     // What is committed stays committed, whether the sender hears of it or not.
     this.#patience = setTimeout(() => this.#finish(), LANE_PATIENCE).unref();
   }
 
   /** The sender: both its worker and the receiver say that all is done; now they must say the same. */
   #conclude(): void {
-    const theirs = this.#theirs;
-    const digests = this.#digests;
-    if (!theirs || !digests) return;
-    const { identity, peer, peerKey } = this.#host;
+    if (!this.#theirs || !this.#subject) return;
     try {
-      if (!verifyReceipt(peerKey, Buffer.from(theirs.body), theirs.signature))
-        throw errorOf('INTEGRITY', 'the receipt is not signed by the receiver');
-      const body = readBody(theirs.body);
-      const same =
-        body.session === peer.id &&
-        body.transfer === this.id &&
-        body.sender === identity.fingerprint &&
-        body.receiver === peer.fingerprint &&
-        body.manifest === digests.manifest.toString('hex') &&
-        body.outcomes === digests.outcomes.toString('hex');
-      if (!same) throw errorOf('INTEGRITY', 'the receipt is not about what was sent');
+      this.#signed = checkReceipt(this.#host.peerKey, this.#subject, this.#theirs);
     } catch (error) {
       void this.cancel(wrap(error));
       return;
     }
-    this.#ours = { body: theirs.body, signature: encodeBytes(theirs.signature) };
     this.#host.send({ type: 'received', transfer: this.id });
     this.#finish();
   }
@@ -482,7 +357,7 @@ export class TransferEnd {
 
   #laneLost(reason: LocalstreamError): void {
     // The other end closes the lanes as soon as it has what it needs; the receipt still decides.
-    if (this.#digests || this.#broken) return;
+    if (this.#subject || this.#broken) return;
     if (reason.code !== 'LOST' && reason.code !== 'CLOSED') {
       void this.cancel(reason);
       return;
@@ -508,8 +383,8 @@ export class TransferEnd {
     if (this.#failure || this.#concluded || this.#phase === 'over') return;
     clearTimeout(this.#patience);
     this.#failure = error;
-    this.#counters.aborted = true;
-    this.#closeLanes();
+    this.#frames.counters.aborted = true;
+    this.#frames.close();
     this.#endWorker();
   }
 
@@ -519,49 +394,30 @@ export class TransferEnd {
     else this.#over();
   }
 
-  #closeLanes(): void {
-    this.#lanes.close();
-    for (const flow of this.#pace) flow.close();
-  }
-
   #over(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     clearTimeout(this.#patience);
     this.#line?.release();
-    this.#giveBack();
-    this.#closeLanes();
+    this.#frames.release();
+    this.#frames.close();
     if (this.#failure) this.#settle.reject(this.#failure);
-    else if (this.#ours && this.#digests) this.#settle.resolve(this.#makeReceipt(this.#ours, this.#digests));
+    else if (this.#signed && this.#subject)
+      this.#settle.resolve(this.#makeReceipt(this.#signed, this.#subject));
     else this.#settle.reject(errorOf('LOST'));
   }
 
-  #makeReceipt(
-    signed: { readonly body: string; readonly signature: string },
-    digests: { readonly manifest: Buffer; readonly outcomes: Buffer },
-  ): Receipt {
-    const { peer, identity } = this.#host;
-    const { files, bytes, failed, skipped, linked, entries } = this.#outcomes;
-    const outcomes = this.#outcomes.list();
-    const only = entries === 1 ? outcomes[0]?.digest : undefined;
+  #makeReceipt(signed: SignedReceipt, subject: ReceiptSubject): Receipt {
     return {
       transferId: this.id,
       direction: this.direction,
-      peer,
-      files,
-      bytes,
+      peer: this.#host.peer,
       bytesMoved: this.bytesMoved,
       seconds: (performance.now() - this.#movingSince) / 1000,
-      digest: only ?? digestOf(Buffer.concat([digests.manifest, digests.outcomes])).toString('hex'),
-      outcomes,
-      failed,
-      skipped,
-      linked,
-      code: this.#outcomes.code(),
+      ...tellOutcomes(subject, this.#outcomes),
       ...(this.#text && { text: this.#text }),
-      signature: signed.signature,
-      body: signed.body,
-      signedBy: this.direction === 'receive' ? identity.fingerprint : peer.fingerprint,
+      ...signed,
+      signedBy: subject.receiver,
     };
   }
 }
@@ -574,10 +430,4 @@ function wrap(error: unknown): LocalstreamError {
   return error instanceof LocalstreamError
     ? error
     : errorOf('INTERNAL', 'the transfer failed', { cause: error });
-}
-
-function plan(lanes: number, chunk: number): { readonly count: number; readonly bytes: number } {
-  const bytes = Math.ceil((HEADER_BYTES + maxPayload(chunk)) / SLOT_ALIGN) * SLOT_ALIGN;
-  const wanted = lanes * 2 + 2;
-  return { count: Math.max(lanes + 2, Math.min(wanted, Math.floor(SLOT_MEMORY / bytes))), bytes };
 }
