@@ -18,11 +18,13 @@ export interface Ways {
   readonly fingerprint: Fingerprint | undefined;
 }
 
+/** Milliseconds in which the system answers for names that it knows by itself, like `nas` and `nas.local`. */
+const AT_ONCE = 100;
 /** Milliseconds that a peer is looked for on the network. */
 const LOOK = 2000;
-/** The same for a trusted peer with a remembered address. */
+/** The same where there is a place to dial already. */
 const LOOK_KNOWN = 300;
-/** Milliseconds that the system's answer is waited for when somebody of that name has been found already. */
+/** Milliseconds that the system's answer is waited for when there is a place to dial already. */
 const LATE = 300;
 const MOST_WAYS = 6;
 
@@ -47,47 +49,32 @@ export function typedName(name: string): string {
  *
  * @throws NO_SUCH_HOST, and USAGE where two go by that name.
  */
-export async function waysTo(
-  localstream: Localstream,
-  { host, port }: Way,
-  signal: AbortSignal,
-): Promise<Ways> {
-  const direct: Ways = { ways: [{ host, port }], fingerprint: undefined };
-  if (isIP(host.split('%')[0] ?? '') !== 0) return direct;
-  const resolving = lookup(host, { all: true }).then(
-    (found) => found.map(({ address }) => address),
-    () => undefined,
-  );
+export async function waysTo(localstream: Localstream, wanted: Way, signal: AbortSignal): Promise<Ways> {
+  const { host, port } = wanted;
+  const direct: Ways = { ways: [wanted], fingerprint: undefined };
+  if (isAddress(host)) return direct;
+  const system = systemAddresses(host);
   const trusted = await localstream.trust.byName(host);
-  const known = knownPlaces(trusted);
-  const isByName =
-    trusted !== undefined &&
-    (trusted.siblings ?? []).length === 0 &&
-    (port === undefined || known.some((way) => way.port === port));
-  // Names like `nas` and `nas.local` are answered at once where they are known: nobody needs to be looked for.
-  const resolved = await Promise.race([resolving, after(100, signal, undefined)]);
-  if (resolved && !isByName) return direct;
-  const matches = (peer: FoundPeer) =>
-    trusted === undefined
-      ? typedName(peer.name) === typedName(host)
-      : peer.fingerprintHint !== undefined && keyText(trusted).startsWith(peer.fingerprintHint);
-  const [latest] = known;
-  const isThere = latest !== undefined && (latest.host === host || resolved?.includes(latest.host));
-  // Whoever has a remembered address is most likely there; others can only be looked for.
-  const look = known.length > 0 || resolved ? LOOK_KNOWN : LOOK;
-  const found = isThere ? [] : await lookAround(localstream, matches, look, signal);
-  const patience = found.length > 0 || look === LOOK_KNOWN ? LATE : LOOK;
-  const isSystems = (await Promise.race([resolving, after(patience, signal, undefined)])) !== undefined;
-  if (isSystems && !isByName) return direct;
+  const met = placesMet(trusted);
+  const isPeerMeant = trusted !== undefined && meansPeer(trusted, met, port);
+  // Nobody needs to be looked for where the system knows the name.
+  const resolved = await within(AT_ONCE, system, signal);
+  if (resolved && !isPeerMeant) return direct;
+
+  const hasPlace = met.length > 0 || resolved !== undefined;
+  const found = isWhereMet(met, host, resolved)
+    ? []
+    : await lookAround(localstream, isNamed(host, trusted), hasPlace ? LOOK_KNOWN : LOOK, signal);
+  const patience = hasPlace || found.length > 0 ? LATE : LOOK;
+  const isSystems = (await within(patience, system, signal)) !== undefined;
+  if (isSystems && !isPeerMeant) return direct;
   signal.throwIfAborted();
   if (trusted === undefined && found.length > 1) throw ambiguous(host, found);
-  const ways = [
-    ...found.flatMap(({ addresses }) => addresses.map((way) => ({ host: way.host, port: port ?? way.port }))),
-    ...known.map((way) => ({ host: way.host, port: port ?? way.port })),
-  ].slice(0, MOST_WAYS);
+
+  const places = [...found.flatMap(({ addresses }) => addresses), ...met].slice(0, MOST_WAYS);
+  const ways = places.map((place): Way => ({ host: place.host, port: port ?? place.port }));
   if (isSystems) ways.push({ host, port: port ?? localstream.settings.port });
-  const unique = [...new Map(ways.map((way) => [`${way.host} ${way.port}`, way])).values()];
-  const [first, ...rest] = unique;
+  const [first, ...rest] = distinct(ways);
   if (first === undefined) throw unknown(host);
   return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
 }
@@ -107,13 +94,43 @@ export async function dialWays<Result>({ ways }: Ways, dial: (way: Way) => Promi
   throw alarm ?? errorOf('UNREACHABLE');
 }
 
-function keyText({ fingerprint }: TrustedPeer): string {
-  return fingerprint.slice('SHA256:'.length);
+function isAddress(host: string): boolean {
+  return isIP(host.split('%')[0] ?? '') !== 0;
 }
 
-/** Where a trusted peer was met before. */
-function knownPlaces(trusted: TrustedPeer | undefined): Way[] {
+/** What the system makes of a name; undefined where it knows none such. */
+async function systemAddresses(host: string): Promise<string[] | undefined> {
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => address);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a trusted peer was met, the latest place first. */
+function placesMet(trusted: TrustedPeer | undefined): Way[] {
   return (trusted?.addresses ?? []).map(parsePeer).map(({ host, port }) => ({ host, port }));
+}
+
+/** Whether a trusted peer's name stands for that peer alone, and not for whatever server is at that port. */
+function meansPeer({ siblings = [] }: TrustedPeer, met: readonly Way[], port: number | undefined): boolean {
+  return siblings.length === 0 && (port === undefined || met.some((way) => way.port === port));
+}
+
+/** Whether the system leads to where the peer was met last: then it need not be looked for. */
+function isWhereMet([latest]: readonly Way[], host: string, resolved: readonly string[] = []): boolean {
+  return latest !== undefined && (latest.host === host || resolved.includes(latest.host));
+}
+
+/** Tells whether somebody who is found is the trusted peer; without one, whether they go by the name. */
+function isNamed(host: string, trusted: TrustedPeer | undefined): (peer: FoundPeer) => boolean {
+  if (trusted === undefined) return ({ name }) => typedName(name) === typedName(host);
+  const key = trusted.fingerprint.slice('SHA256:'.length);
+  return ({ fingerprintHint }) => fingerprintHint !== undefined && key.startsWith(fingerprintHint);
+}
+
+function distinct(ways: readonly Way[]): Way[] {
+  return [...new Map(ways.map((way) => [`${way.host} ${way.port}`, way])).values()];
 }
 
 /** Looks on the network, if that is not turned off. */
@@ -135,19 +152,28 @@ async function firstFound(
   milliseconds: number,
   signal: AbortSignal,
 ): Promise<FoundPeer[]> {
-  void after(milliseconds, signal, undefined).then(() => browser.stop());
+  void after(milliseconds, signal).then(() => browser.stop());
   for await (const { change, peer } of browser) if (change !== 'vanish' && matches(peer)) break;
   return browser.found().filter(matches);
 }
 
+/** What a promise comes to, or undefined after a while, or at once when the signal aborts. */
+function within<Value>(
+  milliseconds: number,
+  promise: Promise<Value>,
+  signal: AbortSignal,
+): Promise<Value | undefined> {
+  return Promise.race([promise, after(milliseconds, signal)]);
+}
+
 /** Resolves after a while, or at once when the signal aborts. */
-function after<Value>(milliseconds: number, signal: AbortSignal, value: Value): Promise<Value> {
-  const { promise, resolve } = Promise.withResolvers<Value>();
-  const timer = setTimeout(() => resolve(value), milliseconds).unref();
+function after(milliseconds: number, signal: AbortSignal): Promise<undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   const stop = () => {
     clearTimeout(timer);
-    resolve(value);
+    resolve(undefined);
   };
+  const timer = setTimeout(stop, milliseconds).unref();
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
   return promise;
