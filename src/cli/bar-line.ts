@@ -1,9 +1,10 @@
 /** One line that says how far a transfer is, in however many columns there are. */
 import type { Progress } from '../index.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
 import { percentOf } from './rate.ts';
 import { cut, widthOf } from './text-width.ts';
-import { formatBytes, formatClock, formatRate } from './units.ts';
+import { formatClock, formatRate } from './units.ts';
 
 /** What is shown of a transfer. */
 export interface BarState {

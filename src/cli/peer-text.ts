@@ -1,10 +1,11 @@
 /** Peers, offers and strangers in words and as the details of events. */
 import { fingerprintWords } from '../crypto/fingerprint-words.ts';
 import type { Listener, Offer, PeerInfo, TransferInfo, TrustQuestion } from '../index.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OfferEvent, PeerDetail, QuestionEvent, ShareDetail, TransferDetail } from './events.ts';
 import { formatPeer, plainAddress } from './peer-address.ts';
-import { formatBytes, plural } from './units.ts';
+import { plural } from './units.ts';
 
 /** Characters of a name that are shown. */
 const SHOWN_NAME = 60;

@@ -1,12 +1,13 @@
 /** Receipts in words, as events, and as the outcome of a command. */
 import { errorOf, meaningOf } from '../errors.ts';
 import type { FileOutcome, OpenedFile, Receipt } from '../index.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OpenedDetail, OutcomeDetail, ReceiptEvent } from './events.ts';
 import type { Output } from './output.ts';
 import type { Paint } from './paint.ts';
 import { peerDetail, peerName } from './peer-text.ts';
-import { formatBytes, formatDuration, formatRate, plural } from './units.ts';
+import { formatDuration, formatRate, plural } from './units.ts';
 
 /** Files of a receipt that are listed on a terminal; `--json` has as many as the library keeps. */
 const SHOWN_OUTCOMES = 20;
@@ -135,11 +136,20 @@ export function printReceipt(output: Output, receipt: Receipt, existingHint = OV
       ? meaningOf(receipt.code)
       : `${first.path}: ${first.reason ?? meaningOf(receipt.code)}`;
   const others = receipt.failed > 1 ? ` (and ${receipt.failed - 1} more)` : '';
-  throw errorOf(receipt.code, `${reason}${others}`, receipt.code === 'EXISTS' ? { hint: existingHint } : {});
+  const detail =
+    first?.code === 'NO_SPACE'
+      ? { hint: ROOM_HINT }
+      : receipt.code === 'EXISTS'
+        ? { hint: existingHint }
+        : {};
+  throw errorOf(receipt.code, `${reason}${others}`, detail);
 }
 
 /** Told where a target exists already. */
 const OVERWRITE_HINT = 'add --overwrite, --skip-existing, --rename or --update';
 
-/** The same for those who offer something: it is not theirs to decide. */
+/** Told where there is no room for a file. */
+const ROOM_HINT = 'make room there; the same again sends what is missing';
+
+/** Of an existing target, to those who offer something: it is not theirs to decide. */
 export const RECEIVERS_HINT = 'the receiver says what becomes of it, with --overwrite for one';

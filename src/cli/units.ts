@@ -1,22 +1,8 @@
-/** Numbers for people. Decimal units throughout, as disks and networks are sold: 1 MB is 10^6 bytes. */
+/** Numbers for people. */
+import { formatBytes } from '../protocol/size-text.ts';
 
 /** Told wherever sizes are explained. */
 export const UNITS_NOTE = 'Sizes are decimal: 1 kB = 1000 bytes, 1 MB = 10^6, 1 GB = 10^9.';
-
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
-
-/** `0 B`, `999 B`, `1.50 kB`, `14.2 MB`, `104 GB`: three digits, so never more than seven characters. */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  // 999.5 would be written with four digits.
-  while (value >= (unit === 0 ? 1000 : 999.5) && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
-}
 
 /** Bytes a second, `14.2 MB/s`. */
 export function formatRate(bytesPerSecond: number): string {

@@ -2,6 +2,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import type { Finding, Surroundings } from './finding.ts';
 
 /** Below so much, a big file is likely not to fit. */
@@ -23,22 +24,18 @@ export async function disk({ home, settings }: Surroundings): Promise<readonly F
 async function room(folder: string, reserve: number): Promise<Finding> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
-  const text = `${sizeText(free)} are free on the disk of ${folder}`;
+  const text = `${formatBytes(free)} are free on the disk of ${folder}`;
   if (free < reserve) {
     return {
       id: 'disk',
       subject: folder,
       grade: 'problem',
-      text: `${text}, less than the setting freeSpaceReserve (${sizeText(reserve)}): nothing is received there`,
+      text: `${text}, less than the setting freeSpaceReserve (${formatBytes(reserve)}): nothing is received there`,
       fix: 'make room, or receive to another disk',
     };
   }
   if (free < LITTLE) return { id: 'disk', subject: folder, grade: 'warning', text, fix: 'make room' };
   return { id: 'disk', subject: folder, grade: 'ok', text };
-}
-
-function sizeText(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** The folder itself, or the one in which it would be made. */

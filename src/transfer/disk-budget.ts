@@ -1,4 +1,5 @@
-import { errorOf } from '../errors.ts';
+import { errorOf, meaningOf } from '../errors.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 
 /** Bytes that are set aside on the disk for an entry and not written yet. */
 interface Reservation {
@@ -23,7 +24,8 @@ export class DiskBudget {
   /** Sets bytes aside; a stream, whose length is negative, has none. Throws NO_SPACE when they do not fit. */
   reserve(entry: Reservation, bytes: number): void {
     const wanted = Math.max(0, bytes);
-    if (this.#announced + wanted > this.#free) throw errorOf('NO_SPACE');
+    const left = this.#free - this.#announced;
+    if (wanted > left) throw errorOf('NO_SPACE', shortOf(wanted, Math.max(0, left)));
     this.#announced += wanted;
     entry.reserved = wanted;
   }
@@ -34,4 +36,11 @@ export class DiskBudget {
     entry.reserved -= used;
     this.#announced -= used;
   }
+}
+
+/** The setting is named: what the system calls free is more. */
+function shortOf(wanted: number, left: number): string {
+  // How much a stream needs nobody knows.
+  const needed = wanted > 0 ? `${formatBytes(wanted)} are needed, ` : '';
+  return `${meaningOf('NO_SPACE')}: ${needed}${formatBytes(left)} are left above freeSpaceReserve`;
 }

@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
@@ -230,8 +231,19 @@ export class TargetFile {
       return step();
     } catch (error) {
       this.#failure = fileError(error, action, this.name);
+      if (failedWith(error, 'ENOSPC')) quietly(() => this.#addAmounts(this.#failure));
       throw this.#failure;
     }
+  }
+
+  /** Says what is missing on a full disk, where the end is known and it is bytes that there is no room for. */
+  #addAmounts(failure: unknown): void {
+    if (!(failure instanceof LocalstreamError) || this.#size === undefined) return;
+    const needed = this.#size - statPartial(this.#opened).size;
+    const free = this.#folder.freeBytes();
+    if (needed <= free) return;
+    const amounts = `${formatBytes(needed)} more are needed, ${formatBytes(free)} are free`;
+    this.#failure = errorOf(failure.code, `${failure.message}: ${amounts}`, { cause: failure.cause });
   }
 
   /** Closes it if it is open, and gives what it was then, if that could be seen. */

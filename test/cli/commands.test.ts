@@ -287,6 +287,18 @@ test('what can be done about an existing target is advised only where it can be'
   }
 });
 
+test('who sends what does not fit is told how much is missing and what to do', async () => {
+  const env = { LOCALSTREAM_FREE_SPACE_RESERVE: String(Number.MAX_SAFE_INTEGER) };
+  await using served = await serve(['--open', '--share', `docs=${docs}:rw`], { ...there, env });
+  const put = await run(['put', join(docs, 'a.txt'), `${served.peer}:/docs/full.txt`, '--accept-new'], here);
+  assert.equal(put.status, 1, put.stderr);
+  const amounts = '6 B are needed, 0 B are left above freeSpaceReserve';
+  assert.ok(put.stderr.includes(`free space: ${amounts}; make room there`), put.stderr);
+  const piped = await run(['put', '-', `${served.peer}:/docs/full.txt`], { ...here, input: 'hello' });
+  assert.equal(piped.status, 1, piped.stderr);
+  assert.match(piped.stderr, /free space: 0 B are left above freeSpaceReserve; make room there/);
+});
+
 test('what is not there, not allowed or not a place is one line and its status', async () => {
   await using served = await serve(['--open', '--share', docs], there);
   const at = (path: string) => `${served.peer}:${path}`;

@@ -248,6 +248,10 @@ suite('a disk that is too small', needs('root'), () => {
     const receipt = await session.put([join(local, 'tree')], '/share/tree');
     assert.deepEqual([receipt.code, receipt.failed, receipt.files], ['PARTIAL', 1, 20]);
     assert.deepEqual([receipt.outcomes[0]?.path, receipt.outcomes[0]?.code], ['tree/big', 'NO_SPACE']);
+    assert.match(
+      receipt.outcomes[0]?.reason ?? '',
+      /^there is not enough free space: 21\.0 MB are needed, 8\.\d\d MB are left above freeSpaceReserve$/,
+    );
     assert.ok(receipt.bytesMoved < MIB);
     assert.deepEqual(partialsIn(share), []);
   });
@@ -262,6 +266,10 @@ suite('a disk that is too small', needs('root'), () => {
     writeFileSync(join(share, 'filler'), noise(14 * MIB));
     const receipt = await running;
     assert.deepEqual([receipt.code, receipt.failed], ['NO_SPACE', 1]);
+    assert.match(
+      receipt.outcomes[0]?.reason ?? '',
+      /^cannot write 'big': no space left on device: \d[\d.]* [km]?B more are needed, \d+ B are free$/i,
+    );
     assert.equal(readFileSync(join(share, 'big'), 'utf8'), 'old');
     // With room again the next run goes on from what is there.
     const before = held(share);

@@ -1,5 +1,6 @@
 /** jobs, wait, cancel, fg: transfers in the background. */
 import { errorOf } from '../../errors.ts';
+import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, optional, required } from '../command.ts';
@@ -7,7 +8,7 @@ import type { Context } from '../context.ts';
 import { runInServer } from '../dispatch.ts';
 import { type Job, jobEvent } from '../jobs.ts';
 import { percentOf } from '../rate.ts';
-import { formatBytes, formatTime } from '../units.ts';
+import { formatTime } from '../units.ts';
 import { parseJob } from '../values.ts';
 
 const LONGEST_LINE = 200;

@@ -1,11 +1,12 @@
 /** list_dir: what a server shows. */
 import type { Entry } from '../../index.ts';
+import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { defineCommand, option, optional } from '../command.ts';
 import type { EntryEvent } from '../events.ts';
 import type { Paint } from '../paint.ts';
 import { parsePeer } from '../peer-address.ts';
-import { formatBytes, formatTime } from '../units.ts';
+import { formatTime } from '../units.ts';
 import { path } from '../values.ts';
 import { placeOf, REACH_OPTIONS, TRUST_NOTE, withSession } from './reaching.ts';
 

@@ -1,13 +1,14 @@
 /** sessions, history: who was connected, and what crossed. */
 import { errorOf } from '../../errors.ts';
 import type { SessionChange, SessionRecord, SessionTransfer } from '../../index.ts';
+import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, option, optional } from '../command.ts';
 import type { ChangeEvent, CrossingEvent, SessionEvent } from '../events.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
 import { shownName } from '../peer-text.ts';
-import { formatBytes, formatTime, plural } from '../units.ts';
+import { formatTime, plural } from '../units.ts';
 
 const HOURS: Readonly<Record<string, number>> = { m: 1 / 60, h: 1, d: 24, w: 168 };
 

@@ -1,5 +1,6 @@
 /** status: everything that is open here. */
 import type { Localstream, PeerInfo, TransferInfo } from '../../index.ts';
+import { formatBytes } from '../../protocol/size-text.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -20,7 +21,7 @@ import {
 } from '../peer-text.ts';
 import type { Matter } from '../pending.ts';
 import { percentOf } from '../rate.ts';
-import { formatBytes, formatRate, formatTime, plural } from '../units.ts';
+import { formatRate, formatTime, plural } from '../units.ts';
 
 export const status = defineCommand({
   name: 'status',
