@@ -50,8 +50,8 @@ export class ReceivedSeals {
 
   /** Notes what has arrived. */
   add(outcomes: readonly FileOutcome[]): void {
-    for (const { path, savedAs, outcome } of outcomes) {
-      if (!path.endsWith(SEALED_SUFFIX)) continue;
+    for (const { path, savedAs, outcome, symlink } of outcomes) {
+      if (symlink || !path.endsWith(SEALED_SUFFIX)) continue;
       // What arrived before the connection broke is the same now, and its outcome no longer says under which name.
       if (outcome === 'committed') this.#found.set(path, { savedAs, isNew: true });
       else if (outcome === 'same' && !this.#found.has(path)) this.#found.set(path, { savedAs, isNew: false });

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -154,6 +155,29 @@ test('into a drop-box, where another has the name already, and under --only and 
   assert.equal((await put({ exclude: ['*.tmp'] })).files, 1);
   assert.equal((await put({ only: ['one/b.tmp.sealed'] })).files, 1);
   assert.deepEqual(readdirSync(join(all.share, 'one')).sort(), ['a.txt.sealed', 'b.tmp.sealed']);
+});
+
+test('a link and a folder that are called like a sealed file are none', async (t) => {
+  const all = await scene(t);
+  const tree = join(all.local, 'tree');
+  mkdirSync(join(tree, 'folder.sealed'), { recursive: true });
+  writeFileSync(join(tree, 'folder.sealed', 'a'), 'x');
+  symlinkSync('folder.sealed/a', join(tree, 'link.sealed'));
+  symlinkSync('nowhere', join(tree, 'dangling.sealed'));
+  await all.session.put([tree], '/share/', { sealFor: [all.carol.fingerprint] });
+  const kept = join(all.share, 'tree');
+  assert.deepEqual(readdirSync(kept).sort(), ['dangling.sealed', 'folder.sealed', 'link.sealed']);
+  // The first time, and where all of it is there already.
+  for (const outcome of ['opened', 'same']) {
+    const got = await all.carolsSession.get(['/share/tree'], `${all.carolsFolder}/`);
+    assert.deepEqual([got.code, got.failed], ['OK', 0]);
+    const opened = got.opened?.map((file) => [file.path, file.outcome]);
+    assert.deepEqual(opened, [['tree/folder.sealed/a.sealed', outcome]]);
+  }
+  const here = join(all.carolsFolder, 'tree');
+  assert.equal(readlinkSync(join(here, 'link.sealed')), 'folder.sealed/a');
+  assert.equal(readlinkSync(join(here, 'dangling.sealed')), 'nowhere');
+  assert.deepEqual(readdirSync(join(here, 'folder.sealed')), ['a']);
 });
 
 test('a sealed file that was there before stays, whatever comes of opening it', async (t) => {
