@@ -30,6 +30,7 @@ import { ReceiptStore } from './store/receipt-store.ts';
 import { SessionStore } from './store/session-store.ts';
 import { loadSettings } from './store/settings-store.ts';
 import { TrustStore } from './store/trust-store.ts';
+import { UnopenedSeals } from './store/unopened-seals.ts';
 import { WorkerPool } from './transfer/pool.ts';
 
 // What not every program needs is loaded by those that do: it takes longer than a small file needs to cross.
@@ -374,6 +375,7 @@ export async function openLocalstream(options: OpenOptions = {}): Promise<Locals
         const { SealSecrets } = await import('./store/seal-secret.ts');
         return await new SealSecrets(home, identity, warn).get();
       },
+      unopenedSeals: new UnopenedSeals(home, warn),
       trusted: new TrustedSessions(trust),
     },
     home,

@@ -15,6 +15,7 @@ import { typed } from '../session/transfers.ts';
 import type { TrustedSessions } from '../session/trusted-sessions.ts';
 import type { Settings } from '../settings.ts';
 import type { TrustStore } from '../store/trust-store.ts';
+import type { UnopenedSeals } from '../store/unopened-seals.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
 import { type Address, type Dialled, dial, dialLane } from './dial.ts';
 import { ServerTrust } from './trust-server.ts';
@@ -33,6 +34,7 @@ export interface SessionHost {
   /** Servers whose keys were pinned unseen in this run. */
   readonly unseen: Set<Fingerprint>;
   readonly sealSecret: () => Promise<SealSecret>;
+  readonly unopenedSeals: UnopenedSeals;
   readonly trusted: TrustedSessions;
   /** Where a server may be now that it does not answer where it was. All of it is hearsay: its key decides. */
   readonly elsewhere?: (

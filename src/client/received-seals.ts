@@ -1,16 +1,22 @@
 /**
  * The sealed files among what a get brings. They come as any file does, resumed and checked; when all have arrived, each
- * that this machine can read is opened beside itself, and the receipt says what became of it.
+ * that this machine can read is opened beside itself, and the receipt says what became of it. A get that is stopped before
+ * notes those that it has brought: whichever opens them removes them, too.
  */
+import { errorOf } from '../errors.ts';
 import type { FileOutcome, OpenedFile, Receipt } from '../session/report.ts';
 import { cancelled } from '../session/transfers.ts';
+import type { UnopenedSeals } from '../store/unopened-seals.ts';
 import { SEALED_SUFFIX } from '../transfer/name.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import type { OpenSealsOptions, SealOpener } from './seal-opener.ts';
+import type { Arrived, OpenSealsOptions } from './seal-opener.ts';
 
-interface ReceivedSealsOptions extends OpenSealsOptions {
+interface ReceivedSealsOptions extends Omit<OpenSealsOptions, 'unopened'> {
   /** Of what was opened, how many are named in the receipt. */
   readonly bound: number;
+  /** They stay as they are. */
+  readonly keep: boolean;
+  readonly unopened: UnopenedSeals;
 }
 
 /** A sealed file that has arrived. */
@@ -34,7 +40,7 @@ export class ReceivedSeals {
   /** By path: what is noted again after a reconnect is still one file. */
   readonly #found = new Map<string, Found>();
   readonly #opened: OpenedFile[] = [];
-  #place: TargetPlace | undefined;
+  #places: { readonly wanted: TargetPlace; readonly received: TargetPlace } | undefined;
   #failed = 0;
   #skipped = 0;
 
@@ -44,8 +50,9 @@ export class ReceivedSeals {
 
   /** Where the files go. What it returns is the place to receive them at. */
   at(place: TargetPlace): TargetPlace {
-    this.#place = place;
-    return sealedPlace(place);
+    const received = this.#options.keep ? place : sealedPlace(place);
+    this.#places = { wanted: place, received };
+    return received;
   }
 
   /** Notes what has arrived. */
@@ -58,23 +65,79 @@ export class ReceivedSeals {
     }
   }
 
-  /** Opens all that have arrived. Throws CANCELLED; then the rest stays sealed. */
-  async open(receipt: Receipt): Promise<Receipt> {
-    const place = this.#place;
-    if (place === undefined || this.#found.size === 0) return receipt;
+  /** Follows a get to its end, and opens what it has brought. Throws what it throws, and CANCELLED. */
+  async follow(get: Promise<Receipt>): Promise<Receipt> {
+    const { keep, unopened } = this.#options;
+    let receipt: Receipt;
+    try {
+      receipt = await get;
+    } catch (error) {
+      if (!keep && this.#found.size > 0) await unopened.change((marks) => this.#note(marks, this.#found));
+      throw error;
+    }
+    if (this.#found.size === 0) return receipt;
+    if (!keep) return await unopened.change((marks) => this.#open(receipt, marks));
+    await unopened.change((marks) => this.#forget(marks));
+    return receipt;
+  }
+
+  async #open(receipt: Receipt, unopened: Set<string>): Promise<Receipt> {
+    const { signal, bound } = this.#options;
     const { SealOpener } = await import('./seal-opener.ts');
-    const opener = new SealOpener(this.#options);
-    for (const [path, found] of this.#found) {
-      if (this.#options.signal?.aborted) throw cancelled(this.#options.signal);
-      const done = await openOne(opener, place, path, found);
-      if (done === undefined) continue;
-      if (done.outcome === 'failed') this.#failed += 1;
-      if (done.outcome === 'skipped') this.#skipped += 1;
-      // Failures first, as in the list of the files.
-      if (done.outcome === 'failed') this.#opened.unshift(done);
-      else if (this.#opened.length < this.#options.bound) this.#opened.push(done);
+    const opener = new SealOpener({ ...this.#options, unopened });
+    const left = new Map(this.#found);
+    try {
+      for (const [path, found] of this.#found) {
+        if (signal?.aborted) throw cancelled(signal);
+        left.delete(path);
+        const done = await opener.open(this.#arrived(path, found));
+        if (done === undefined) continue;
+        if (done.outcome === 'failed') this.#failed += 1;
+        if (done.outcome === 'skipped') this.#skipped += 1;
+        // Failures first, as in the list of the files.
+        if (done.outcome === 'failed') this.#opened.unshift(done);
+        else if (this.#opened.length < bound) this.#opened.push(done);
+      }
+    } catch (error) {
+      await this.#note(unopened, left);
+      throw error;
     }
     return this.#merged(receipt);
+  }
+
+  /** The next get may finish with those that this one has brought. */
+  async #note(marks: Set<string>, left: ReadonlyMap<string, Found>): Promise<void> {
+    const { markAt } = await import('./seal-mark.ts');
+    for (const [path, found] of left) {
+      if (!found.isNew) continue;
+      const mark = markAt(this.#arrived(path, found));
+      if (mark !== undefined) marks.add(mark);
+    }
+  }
+
+  /** Those that are there are wanted as they are from now on, whoever has brought them. */
+  async #forget(marks: Set<string>): Promise<void> {
+    if (marks.size === 0) return;
+    const { markAt } = await import('./seal-mark.ts');
+    for (const [path, found] of this.#found) marks.delete(markAt(this.#arrived(path, found)) ?? '');
+  }
+
+  /** Where a file has gone. */
+  #arrived(path: string, { savedAs, isNew }: Found): Arrived {
+    if (this.#places === undefined) throw errorOf('INTERNAL', 'a file came before its place was known');
+    const { wanted, received } = this.#places;
+    const [root = '', ...below] = path.split('/');
+    const nameIn = ({ names }: TargetPlace) => names.find(([offered]) => offered === root)?.[1];
+    const [asked, name = root] = [nameIn(wanted), nameIn(received)];
+    const folders = [received.folder, ...received.below, ...(below.length === 0 ? [] : [name])];
+    return {
+      path,
+      isNew,
+      folder: [...folders, ...below.slice(0, -1)].join('/'),
+      name: savedAs ?? below.at(-1) ?? name,
+      // A name of its own, where one file was asked for by it.
+      given: below.length === 0 && asked !== root ? withoutSuffix(asked) : undefined,
+    };
   }
 
   #merged(receipt: Receipt): Receipt {
@@ -109,27 +172,6 @@ export class ReceivedSeals {
       opened,
     };
   }
-}
-
-/** Finds out where a file went, and has it opened there. */
-async function openOne(
-  opener: SealOpener,
-  place: TargetPlace,
-  path: string,
-  { savedAs, isNew }: Found,
-): Promise<OpenedFile | undefined> {
-  const [root = '', ...below] = path.split('/');
-  const received = sealedPlace(place).names.find(([offered]) => offered === root)?.[1] ?? root;
-  const wanted = place.names.find(([offered]) => offered === root)?.[1];
-  const folders = [place.folder, ...place.below, ...(below.length === 0 ? [] : [received])];
-  return await opener.open({
-    path,
-    isNew,
-    folder: [...folders, ...below.slice(0, -1)].join('/'),
-    name: savedAs ?? below.at(-1) ?? received,
-    // A name of its own, where one file was asked for by it.
-    given: below.length === 0 && wanted !== root ? withoutSuffix(wanted) : undefined,
-  });
 }
 
 function withoutSuffix(name: string | undefined): string | undefined {

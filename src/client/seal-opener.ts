@@ -14,11 +14,12 @@ import type { ExistingPolicy } from '../protocol/messages.ts';
 import type { OpenedFile } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
 import type { TrustStore } from '../store/trust-store.ts';
-import { type EntryStat, sameInode } from '../transfer/entry-stat.ts';
+import { sameInode } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import { checkName, type SafeName } from '../transfer/name.ts';
 import { SourceFile } from '../transfer/source-file.ts';
 import { TargetFile } from '../transfer/target-file.ts';
+import { markOf } from './seal-mark.ts';
 
 export interface OpenSealsOptions {
   readonly identity: Pick<Identity, 'fingerprint' | 'encryptionKey'>;
@@ -30,12 +31,12 @@ export interface OpenSealsOptions {
   /** Nobody was asked about names: none that is hidden is written into the home folder. */
   readonly unattended: boolean;
   readonly signal: AbortSignal | undefined;
-  /** Marks of sealed files that gets of this session have brought and not opened: the next one may finish them. */
+  /** Marks of sealed files that gets have brought and not opened: the next one may finish them. */
   readonly unopened: Set<string>;
 }
 
 /** A file that has arrived and may be sealed. */
-interface Arrived {
+export interface Arrived {
   /** As the transfer calls it. */
   readonly path: string;
   readonly folder: string;
@@ -46,8 +47,6 @@ interface Arrived {
   readonly isNew: boolean;
 }
 
-/** Marks that a session keeps. */
-const MOST_UNOPENED = 10_000;
 const READ_BYTES = 1024 * 1024;
 
 export class SealOpener {
@@ -97,7 +96,7 @@ export class SealOpener {
     } catch (error) {
       // Nobody can do anything with it: nothing of it stays.
       if (error instanceof LocalstreamError && ['INTEGRITY', 'NOT_TRUSTED'].includes(error.code)) remove();
-      else if (mayGo && unopened.size < MOST_UNOPENED) unopened.add(mark);
+      else if (mayGo) unopened.add(mark);
       throw error;
     } finally {
       file.close();
@@ -167,11 +166,6 @@ export class SealOpener {
 function microseconds(milliseconds: number): number {
   const most = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
   return Math.max(-most, Math.min(most, milliseconds)) * 1000;
-}
-
-/** Tells a file from all others and from itself as it was before somebody touched it. */
-function markOf({ device, inode, changedNanoseconds }: EntryStat): string {
-  return `${device}:${inode}:${changedNanoseconds}`;
 }
 
 function looksSealed(file: SourceFile): boolean {

@@ -41,8 +41,6 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly #settings: Settings;
   readonly #transfers: ResumableTransfers;
   readonly #offers: Offers;
-  /** See {@link OpenSealsOptions.unopened}. */
-  readonly #unopened = new Set<string>();
 
   private constructor(link: Link, host: SessionHost) {
     super();
@@ -133,7 +131,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });
     const once = local === STREAM_PATH ? { ...options, retryFor: 0 } : options;
     const seals = this.#seals(local, options);
-    const receipt = await this.#transfers.run(once, async (connection, request) => {
+    const run = this.#transfers.run(once, async (connection, request) => {
       const place = (roots: readonly OfferedRoot[]) => {
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
@@ -152,12 +150,12 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         connection.off('settled', note);
       }
     });
-    return (await seals?.open(receipt)) ?? receipt;
+    return await (seals?.follow(run) ?? run);
   }
 
-  /** What opens the sealed files of a get; nothing where they are to stay as they are. */
+  /** What becomes of the sealed files of a get; undefined where none is written. */
   #seals(local: string, options: GetOptions): ReceivedSeals | undefined {
-    if (options.keepSealed || options.dryRun || local === STREAM_PATH) return undefined;
+    if (options.dryRun || local === STREAM_PATH) return undefined;
     const { identity, trust } = this.#host;
     return new ReceivedSeals({
       identity,
@@ -168,7 +166,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       unattended: options.unattended ?? false,
       bound: this.#settings.receiptFiles,
       signal: options.signal,
-      unopened: this.#unopened,
+      keep: options.keepSealed ?? false,
+      unopened: this.#host.unopenedSeals,
     });
   }
 

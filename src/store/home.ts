@@ -16,6 +16,8 @@ export interface Home {
   readonly trustFile: string;
   /** What seals are drawn from that go on after a broken transfer. */
   readonly sealingFile: string;
+  /** Which sealed files were fetched and not opened. */
+  readonly unopenedFile: string;
   readonly sessionsFile: string;
   /** The users, where no database is set. */
   readonly usersFile: string;
@@ -56,6 +58,7 @@ function homeAt({ config, data, log }: { config: string; data: string; log: stri
     identityFile: join(data, 'identity.json'),
     trustFile: join(data, 'trust.json'),
     sealingFile: join(data, 'sealing.json'),
+    unopenedFile: join(data, 'unopened.json'),
     sessionsFile: join(data, 'sessions.json'),
     usersFile: join(data, 'users.db'),
     serverLock: join(data, 'server.lock'),
@@ -100,7 +103,7 @@ export function ensureHome(home: Home): void {
 }
 
 const OURS =
-  /^(config|identity|trust|sealing|sessions)\.json|^users\.db|^server\.(lock|sock|log)|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
+  /^(config|identity|trust|sealing|unopened|sessions)\.json|^users\.db|^server\.(lock|sock|log)|^(receipts|inbox|log|history)$|^error\.log|\.localstream-/;
 
 /**
  * Makes one folder with mode 0700, or checks that an existing one is private.

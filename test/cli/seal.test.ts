@@ -12,7 +12,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { environment, folderIn, LAUNCHER, type RunOptions, run, scratch, serve } from './cli-process.ts';
+import { until } from '../server/wire-machines.ts';
+import {
+  environment,
+  folderIn,
+  LAUNCHER,
+  type RunOptions,
+  run,
+  scratch,
+  serve,
+  start,
+} from './cli-process.ts';
 
 const { folder, server, client } = scratch();
 const [work, out] = [folderIn(folder, 'work'), folderIn(folder, 'out')];
@@ -155,6 +165,37 @@ test('put --seal-for and get, with a server between that reads nothing and chang
   assert.equal(String(opened.stdout), 'from a pipe', opened.stderr);
   const nobody = await run(['put', 'a.bin', `${served.peer}:/kept/`, '--seal-for', 'nobody', ...to], bob);
   assert.equal(nobody.status, 2, nobody.stderr);
+});
+
+test('a get that a signal ends leaves no sealed file for good: the same again removes what it has brought', async () => {
+  const box = folderIn(folder, 'box');
+  const here = folderIn(out, 'box');
+  const keeper = { home: join(folder, 'box-home'), cwd: box };
+  await using served = await serve(['--open', '--share', `box=${box}:rw`], keeper);
+  const to = ['--fingerprint', served.fingerprint];
+  writeFileSync(join(work, 'note'), 'first');
+  const put = await run(['put', 'note', 'a.bin', `${served.peer}:/box/`, '--seal-for', 'alice', ...to], bob);
+  assert.equal(put.status, 0, put.stderr);
+  const words = [
+    'get',
+    `${served.peer}:/box/note.sealed`,
+    `${served.peer}:/box/a.bin.sealed`,
+    `${here}/`,
+    ...to,
+  ];
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const stopped = start([...words, '--limit', '500k'], alice);
+    await until(() => existsSync(join(here, 'note.sealed')));
+    stopped.child.kill(signal);
+    assert.equal((await stopped.ended).status, status);
+    const got = await run(words, alice);
+    assert.equal(got.status, 0, got.stderr);
+    assert.deepEqual(readdirSync(here).sort(), ['a.bin', 'note']);
+    for (const name of readdirSync(here)) unlinkSync(join(here, name));
+  }
 });
 
 test('nothing is sealed for nobody, or for who is not trusted', async () => {

@@ -471,6 +471,100 @@ describe('a sealed transfer that breaks off', () => {
   });
 });
 
+describe('a get that is stopped', () => {
+  const names = ['a', 'b', 'c', 'big'];
+  const paths = names.map((name) => `/share/${name}.sealed`);
+
+  /** Bob keeps four sealed files for carol; `b.sealed` lies at hers before any get that opens something. */
+  async function kept(t: TestContext) {
+    const all = await scene(t);
+    for (const [seed, name] of names.entries())
+      writeFileSync(join(all.local, name), noise(name === 'big' ? 12 * MIB : 100, seed));
+    const local = names.map((name) => join(all.local, name));
+    const put = await all.session.put(local, '/share/', { sealFor: [all.carol.fingerprint] });
+    assert.equal(put.files, 4);
+    const here = `${all.carolsFolder}/`;
+    await all.carolsSession.get(['/share/b.sealed'], here, { keepSealed: true });
+    return { ...all, here, list: () => visible(all.carolsFolder).sort() };
+  }
+
+  /** While the last file is on its way: the others have arrived. */
+  async function stoppedOnTheWay(all: Awaited<ReturnType<typeof kept>>): Promise<void> {
+    const stop = new AbortController();
+    const get = all.carolsSession.get(paths, all.here, { signal: stop.signal, limit: 2 * MIB });
+    const ended = assert.rejects(get, { code: 'CANCELLED' });
+    await until(() => existsSync(join(all.carolsFolder, 'c.sealed')));
+    stop.abort();
+    await ended;
+    assert.deepEqual(all.list(), ['a.sealed', 'b.sealed', 'c.sealed']);
+  }
+
+  /** The same again in another run. */
+  async function again(all: Awaited<ReturnType<typeof kept>>): Promise<void> {
+    await all.carol.close();
+    const carol = await openLocalstream({ home: join(all.base, 'carol'), flags: TEST_FLAGS });
+    try {
+      const session = await carol.connect({ host: '127.0.0.1', port: all.listener.port });
+      const got = await session.get(paths, all.here);
+      assert.deepEqual([got.code, got.files, got.failed], ['OK', 4, 0]);
+      for (const { outcome } of got.opened ?? []) assert.match(outcome, /^(opened|same)$/);
+      assert.equal(got.opened?.length, 4);
+    } finally {
+      await carol.close();
+    }
+  }
+
+  test('leaves what another run ends as one without a stop: only what was there before stays', async (t) => {
+    const all = await kept(t);
+    await stoppedOnTheWay(all);
+    await again(all);
+    assert.deepEqual(all.list(), ['a', 'b', 'b.sealed', 'big', 'c']);
+  });
+
+  test('also where it opened them already', async (t) => {
+    const all = await kept(t);
+    const stop = new AbortController();
+    const { trust } = all.carol;
+    const look = trust.get.bind(trust);
+    // Each seal is opened after a look at its sealer.
+    t.mock.method(trust, 'get', (fingerprint: Parameters<typeof look>[0]) => {
+      if (existsSync(join(all.carolsFolder, 'a'))) stop.abort();
+      return look(fingerprint);
+    });
+    const get = all.carolsSession.get(paths, all.here, { signal: stop.signal });
+    await assert.rejects(get, { code: 'CANCELLED' });
+    assert.deepEqual(all.list(), ['a', 'b.sealed', 'big.sealed', 'c.sealed']);
+    await again(all);
+    assert.deepEqual(all.list(), ['a', 'b', 'b.sealed', 'big', 'c']);
+  });
+
+  test('what somebody has touched since stays', async (t) => {
+    const all = await kept(t);
+    await stoppedOnTheWay(all);
+    const mine = join(all.carolsFolder, 'c.sealed');
+    copyFileSync(mine, `${mine}.copy`);
+    renameSync(`${mine}.copy`, mine);
+    await again(all);
+    assert.deepEqual(all.list(), ['a', 'b', 'b.sealed', 'big', 'c', 'c.sealed']);
+  });
+
+  test('so does what was asked for as it is since', async (t) => {
+    const all = await kept(t);
+    await stoppedOnTheWay(all);
+    await all.carolsSession.get(['/share/c.sealed'], all.here, { keepSealed: true });
+    await again(all);
+    assert.deepEqual(all.list(), ['a', 'b', 'b.sealed', 'big', 'c', 'c.sealed']);
+  });
+
+  test('and everything does where nothing could be noted', async (t) => {
+    const all = await kept(t);
+    mkdirSync(join(all.base, 'carol', 'unopened.json'));
+    await stoppedOnTheWay(all);
+    await again(all);
+    assert.deepEqual(all.list(), ['a', 'a.sealed', 'b', 'b.sealed', 'big', 'c', 'c.sealed']);
+  });
+});
+
 test('nothing is sealed for who is not trusted or was never met, nor for nobody', async (t) => {
   const all = await scene(t);
   writeFileSync(join(all.local, 'a'), 'x');
