@@ -129,8 +129,14 @@ export function announceFailure(output: Output, transfer: TransferInfo, error: L
   });
 }
 
-/** Says so when the server ends the connection; `onClosed` is called in any case. */
+/** Says so when the connection is lost, and when the server ends the session; `onClosed` is called in any case. */
 export function announceSession(output: Output, session: Session, onClosed: () => void): void {
+  session.on('lost', (error) => {
+    const { peer } = session;
+    const text = `${peerText(peer)} is gone for now: ${errorText(error)}; the next command connects again`;
+    const detail = peerDetail(peer);
+    output.note(text, { event: 'peer', change: 'lost', listener: null, peer: detail, code: error.code });
+  });
   void session.closed.then((error) => {
     onClosed();
     if (error === undefined) return;

@@ -55,14 +55,14 @@ export interface ClosedEvent {
   port: number;
 }
 
-/** A peer was let in, or left. */
+/** A peer was let in, or left. Of a server: the connection to it is lost, and the next command makes another one. */
 export interface PeerEvent {
   event: 'peer';
-  change: 'connected' | 'left';
+  change: 'connected' | 'lost' | 'left';
   /** Port of the listener; null where this machine is the client. */
   listener: number | null;
   peer: PeerDetail;
-  /** Why it left; null where one side said goodbye. */
+  /** Why it left or was lost; null where one side said goodbye. */
   code: ErrorCode | null;
 }
 
@@ -437,7 +437,12 @@ export interface StatusEvent {
     transfers: TransferDetail[];
   }[];
   /** The server that the shell is connected to. */
-  session: { peer: PeerDetail; transfers: TransferDetail[] } | null;
+  session: {
+    peer: PeerDetail;
+    transfers: TransferDetail[];
+    /** Why the connection is lost, which the next command makes again; null while it is there. */
+    lost: ErrorCode | null;
+  } | null;
   /** Strangers who wait for an answer. */
   questions: QuestionEvent[];
   /** What peers want to send, and nobody has answered yet. */

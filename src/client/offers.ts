@@ -22,7 +22,7 @@ export interface OffersHost {
   readonly settings: Settings;
   /** Folder of those that are accepted without a place of their own. */
   readonly inbox: string;
-  /** The server, by its present connection. */
+  /** The server, by its latest connection. */
   readonly peer: () => PeerInfo;
   /** One is to be answered. */
   readonly ask: (offer: Offer) => void;
@@ -89,6 +89,8 @@ export class Offers {
   /** Receives what was accepted. When the connection breaks, the server offers it again; nobody is asked about it again. */
   async #receive(first: IncomingOffer, target: Target, options: ReceiveOptions): Promise<Receipt> {
     const { transfers, settings } = this.#host;
+    // What went with its connection would not come back with another one.
+    first.signal.throwIfAborted();
     let current = first;
     let next = this.#expectAgain(current);
     const { onTransfer, ...rest } = options;

@@ -8,36 +8,48 @@ import { typed } from '../session/transfers.ts';
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
 
+export interface RetryOptions {
+  /** Why it has to be tried. */
+  readonly broken: LocalstreamError;
+  /** Milliseconds after which no other try is made. */
+  readonly retryFor: number;
+  /** Whether the first try waits as the others do. */
+  readonly waitsFirst: boolean;
+  readonly notice: ((next: RetryNotice) => void) | undefined;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Calls `open` until it succeeds. Gives up when `forMilliseconds` are over, or at an error that waiting does not mend.
+ * Calls `open` until it succeeds. Gives up when the time is over, or at an error that waiting does not mend.
  *
- * @throws LOST with the first cause, CANCELLED, or the error that does not mend.
+ * @throws LOST with the first cause, CANCELLED, or the error that does not mend; with no time the error of the one try.
  */
 export async function retry(
   open: () => Promise<void>,
-  broken: LocalstreamError,
-  forMilliseconds: number,
-  notice: (next: RetryNotice) => void,
-  signal: AbortSignal,
+  { broken, retryFor, waitsFirst, notice, signal }: RetryOptions,
 ): Promise<void> {
-  const until = performance.now() + forMilliseconds;
+  const until = performance.now() + retryFor;
   let wait = FIRST_WAIT;
   let error = broken;
-  for (let attempt = 1; ; attempt += 1) {
-    const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
-    if (pause <= 0)
-      throw errorOf('LOST', `${broken.message}; gave up after ${attempt - 1} tries`, { cause: error });
-    notice({ attempt, at: new Date(Date.now() + pause), error });
-    await delay(pause, undefined, { signal }).catch(() => {});
+  let tries = 0;
+  for (let attempt = waitsFirst ? 1 : 0; ; attempt += 1) {
+    if (attempt > 0) {
+      const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
+      if (pause <= 0)
+        throw errorOf('LOST', `${broken.message}; gave up after ${tries} tries`, { cause: error });
+      notice?.({ attempt, at: new Date(Date.now() + pause), error });
+      await delay(pause, undefined, { signal }).catch(() => {});
+      wait = Math.min(wait * 2, LONGEST_WAIT);
+    }
     if (signal.aborted) throw typed(signal.reason);
+    tries += 1;
     try {
       await open();
       return;
     } catch (failure) {
       error = typed(failure);
       // Unreachable, full, busy: that may pass. Another key, a refusal: that stays.
-      if (exitOf(error.code) !== 4) throw error;
+      if (exitOf(error.code) !== 4 || retryFor === 0) throw error;
     }
-    wait = Math.min(wait * 2, LONGEST_WAIT);
   }
 }

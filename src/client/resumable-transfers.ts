@@ -1,47 +1,50 @@
 /**
- * The transfers of a session, which outlive its connection: one that breaks is replaced once for all of them, and each
- * goes on there. The session is over with its connection, unless a transfer wants another one.
+ * The transfers of a session, which outlive its connection: each goes on at the one that is made when the connection breaks.
  */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
-import { errorOf, type LocalstreamError } from '../errors.ts';
+import type { LocalstreamError } from '../errors.ts';
 import type { Connection } from '../session/connection.ts';
 import { Continuations } from '../session/continuations.ts';
 import { laneCount } from '../session/lane-count.ts';
-import type { RetryNotice, TransferOptions } from '../session/options.ts';
+import type { TransferOptions } from '../session/options.ts';
 import type { Progress, Receipt } from '../session/report.ts';
-import { cancelled, newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
+import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { TargetPlace } from '../transfer/target.ts';
-import { isBroken, type Link } from './link.ts';
-import { retry } from './reconnect.ts';
+import type { LastingConnection } from './lasting-connection.ts';
+import { isBroken } from './link.ts';
 
 /** With the number that the transfer has on the connection of this moment. */
 type NumberedRequest = TransferRequest & { readonly id: string };
 
+export interface ResumableTransfersHost {
+  readonly connection: LastingConnection;
+  /** Of the first connection, in milliseconds. */
+  readonly roundTrip: number;
+  readonly settings: Settings;
+  /** The connection is lost, and no transfer wants another one. */
+  readonly lost: (reason: LocalstreamError) => void;
+}
+
 export class ResumableTransfers {
-  /** Settles when the session is over; undefined when it was closed from this side. */
-  readonly closed: Promise<LocalstreamError | undefined>;
-  readonly #link: Link;
-  readonly #settings: Settings;
+  readonly #host: ResumableTransfersHost;
   readonly #continuations = new Continuations();
   /** The server that was connected to; another one may go on in its place. */
   readonly #origin: Fingerprint;
-  readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
-  readonly #end = new AbortController();
-  /** Why it was ended from this side, where nobody closed it. */
-  #stopped: LocalstreamError | undefined;
-  #reconnecting: Promise<void> | undefined;
-  /** Transfers that want the connection back when it breaks. */
   #active = 0;
-  /** Why the present connection broke, while another one may take its place. */
-  #lost: LocalstreamError | undefined;
+  /** Of this one it has been told that it is lost. */
+  #told: Connection | undefined;
 
-  constructor(link: Link, settings: Settings) {
-    this.#link = link;
-    this.#settings = settings;
-    this.#origin = link.connection.peer.fingerprint;
-    this.closed = this.#over.promise;
-    this.#watch();
+  constructor(host: ResumableTransfersHost) {
+    const { connection } = host;
+    this.#host = host;
+    this.#origin = connection.latest.peer.fingerprint;
+    connection.onMade = (made) =>
+      made.on('settled', (transfer, _, names) => {
+        if (transfer.direction === 'receive') this.#continuations.note(transfer, this.#origin, names);
+      });
+    connection.onLost = () => this.#tellLost();
+    connection.follow();
   }
 
   /** Runs a transfer; when its connection breaks, on another one, until it ends or the time for that is over. */
@@ -49,8 +52,11 @@ export class ResumableTransfers {
     options: TransferOptions,
     on: (connection: Connection, request: NumberedRequest) => Promise<Receipt>,
   ): Promise<Receipt> {
+    const { connection: lasting, settings } = this.#host;
+    const { retryFor = settings.retryFor, signal, onRetry } = options;
     const first = newTransferId();
     const startedAt = performance.now();
+    let server = lasting.latest.peer.fingerprint;
     let id = first;
     let continues: string | undefined;
     let moved = 0;
@@ -60,7 +66,11 @@ export class ResumableTransfers {
     this.#active += 1;
     try {
       for (;;) {
-        const { connection } = this.#link;
+        const waitsFirst = continues !== undefined;
+        const connection = await lasting.open({ retryFor, waitsFirst, signal, onRetry });
+        const { peer } = connection;
+        if (peer.fingerprint !== server) options.onElsewhere?.(peer);
+        server = peer.fingerprint;
         options.onTransfer?.(id);
         try {
           const request = { ...this.#request(options, first), id, continues, onBroken };
@@ -70,19 +80,17 @@ export class ResumableTransfers {
           const seconds = (performance.now() - startedAt) / 1000;
           return { ...receipt, seconds, bytesMoved: moved + receipt.bytesMoved };
         } catch (error) {
-          await this.#reconnect(connection, typed(error), options);
+          const broken = typed(error);
+          // What came through a pipe can't be read again, and what went into one not be taken back.
+          if (!isBroken(broken) || retryFor === 0) throw broken;
+          await lasting.lose(connection, broken);
         }
         continues = id;
         id = newTransferId();
       }
     } finally {
       this.#active -= 1;
-      // Broken, and nobody who waited for another connection is left: the session is over, and none is made any more.
-      const lost = this.#active === 0 ? this.#lost : undefined;
-      if (lost) {
-        this.#end.abort(lost);
-        void Promise.allSettled([this.#reconnecting]).then(() => this.#over.resolve(lost));
-      }
+      this.#tellLost();
     }
   }
 
@@ -91,80 +99,17 @@ export class ResumableTransfers {
     return this.#continuations.take(continues, id, this.#origin);
   }
 
-  /** Ends the session and all in it. */
-  async close(reason: LocalstreamError | undefined): Promise<void> {
-    // First: a connection that breaks now is not made again, and why it is over is known.
-    this.#end.abort(reason ?? errorOf('CLOSED'));
-    this.#stopped ??= reason;
-    await this.#link.connection.close(reason);
-    // What is being made in its place is gone too, once this resolves.
-    await Promise.allSettled([this.#reconnecting]);
-    this.#over.resolve(this.#stopped);
-  }
-
-  /** Follows the present connection to its end, which is the session's unless a transfer wants another one. */
-  #watch(): void {
-    const { connection } = this.#link;
-    connection.on('settled', (transfer, _, names) => {
-      if (transfer.direction === 'receive') this.#continuations.note(transfer, this.#origin, names);
-    });
-    void connection.ended.then((reason) => {
-      if (this.#end.signal.aborted) this.#over.resolve(this.#stopped);
-      else if (!isBroken(reason) || this.#active === 0) this.#over.resolve(reason);
-      else this.#lost = reason;
-    });
-  }
-
-  /** Has the connection replaced, once for all transfers that were on it. Throws `broken` when that is not to be. */
-  async #reconnect(old: Connection, broken: LocalstreamError, options: TransferOptions): Promise<void> {
-    const forMilliseconds = options.retryFor ?? this.#settings.retryFor;
-    // What came through a pipe can't be read again, and what went into one not be taken back.
-    if (!isBroken(broken) || forMilliseconds === 0 || this.#end.signal.aborted) throw broken;
-    const notice = options.onRetry ?? (() => {});
-    // A lane may break before the channel notices: the rest of it goes too.
-    await old.close(broken);
-    if (this.#link.connection === old)
-      this.#reconnecting ??= this.#reopen(broken, forMilliseconds, notice).finally(() => {
-        this.#reconnecting = undefined;
-      });
-    const { signal } = options;
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(cancelled(signal));
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) stop();
-    try {
-      await Promise.race([this.#reconnecting, stopped]);
-      const { peer } = this.#link.connection;
-      if (peer.fingerprint !== old.peer.fingerprint) options.onElsewhere?.(peer);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  }
-
-  async #reopen(
-    broken: LocalstreamError,
-    forMilliseconds: number,
-    notice: (next: RetryNotice) => void,
-  ): Promise<void> {
-    const { signal } = this.#end;
-    try {
-      await retry(() => this.#link.reopen(signal), broken, forMilliseconds, notice, signal);
-      // Nobody may want it any more by the time that this goes on.
-      if (signal.aborted) await this.#link.connection.close();
-      signal.throwIfAborted();
-      this.#lost = undefined;
-      this.#watch();
-    } catch (error) {
-      // Whoever has ended it knows why.
-      if (signal.aborted) throw typed(signal.reason);
-      this.#over.resolve(typed(error));
-      throw error;
-    }
+  #tellLost(): void {
+    const { connection, lost } = this.#host;
+    if (this.#active > 0 || !connection.lost || this.#told === connection.latest) return;
+    this.#told = connection.latest;
+    lost(connection.lost);
   }
 
   #request(options: TransferOptions, shownId: string): TransferRequest {
-    const { chunk = this.#settings.chunk, limit, signal, discard, onProgress } = options;
-    const lanes = options.lanes ?? laneCount(this.#settings.lanes, this.#link.roundTrip);
+    const { settings, roundTrip } = this.#host;
+    const { chunk = settings.chunk, limit, signal, discard, onProgress } = options;
+    const lanes = options.lanes ?? laneCount(settings.lanes, roundTrip);
     // For whoever looks on it is one transfer, however often its connection broke.
     const progress = onProgress && ((now: Progress) => onProgress({ ...now, transferId: shownId }));
     return { chunk, lanes, limit, signal, discard, onProgress: progress };

@@ -5,6 +5,7 @@ import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Measured } from '../net/pour.ts';
 import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
+import type { Connection } from '../session/connection.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
 import { type Offer, receivedPlace } from '../session/offer.ts';
 import type { GetOptions, PutOptions, SealedPutOptions, TransferOptions } from '../session/options.ts';
@@ -15,6 +16,7 @@ import { filterRules } from '../transfer/filter-rules.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
 import type { Source } from '../transfer/source.ts';
 import { type Entry, toEntry } from './entry.ts';
+import { LastingConnection } from './lasting-connection.ts';
 import { type ConnectOptions, Link, type SessionHost } from './link.ts';
 import { Offers } from './offers.ts';
 import { ReceivedSeals } from './received-seals.ts';
@@ -30,13 +32,20 @@ export interface RemoveOptions {
 
 interface SessionEvents {
   offer: [Offer];
+  /** The connection is lost, and no transfer is under way that has it made again: the next call does. */
+  lost: [LocalstreamError];
 }
 
-/** A connection to a server, made by `connect`. It outlives a lost one: the next transfer dials again. */
+/**
+ * What is asked of a server, made by `connect`. It lasts until one side closes it, and so longer than a connection: while
+ * that is lost, the next call has it made again first, to the same key and with the same login, and throws why that did
+ * not succeed. What is under way when a connection breaks throws LOST, save transfers, which go on.
+ */
 export class Session extends EventEmitter<SessionEvents> implements AsyncDisposable {
-  /** Settles when the session is over; undefined when it was closed from this side. */
+  /** Settles when the session is over; undefined when it was closed from this side. Not while a connection is {@link lost}. */
   readonly closed: Promise<LocalstreamError | undefined>;
   readonly #link: Link;
+  readonly #connection: LastingConnection;
   readonly #host: SessionHost;
   readonly #settings: Settings;
   readonly #transfers: ResumableTransfers;
@@ -47,8 +56,14 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.#link = link;
     this.#host = host;
     this.#settings = host.settings;
-    this.#transfers = new ResumableTransfers(link, host.settings);
-    this.closed = this.#transfers.closed;
+    this.#connection = new LastingConnection(link);
+    this.closed = this.#connection.closed;
+    this.#transfers = new ResumableTransfers({
+      connection: this.#connection,
+      roundTrip: link.roundTrip,
+      settings: host.settings,
+      lost: (reason) => this.emit('lost', reason),
+    });
     this.#offers = new Offers({
       transfers: this.#transfers,
       settings: host.settings,
@@ -57,7 +72,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       ask: (offer) => this.emit('offer', offer),
     });
     const { fingerprint, trusted } = this.peer;
-    const end = (reason: LocalstreamError) => void this.#transfers.close(reason);
+    const end = (reason: LocalstreamError) => void this.#connection.close(reason);
     const leave = host.trusted.follow({ fingerprint, trusted, end });
     void this.closed.then(leave);
   }
@@ -77,13 +92,18 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     return session;
   }
 
-  /** The server, by its present connection. */
+  /** The server, by its latest connection. */
   get peer(): PeerInfo {
-    return this.#link.connection.peer;
+    return this.#connection.latest.peer;
+  }
+
+  /** Why the connection is lost; undefined while it is there, and once the session is over. */
+  get lost(): LocalstreamError | undefined {
+    return this.#connection.lost;
   }
 
   get transfers(): readonly TransferInfo[] {
-    return this.#link.connection.transfers.map((transfer) => transfer.info());
+    return this.#connection.latest.transfers.map((transfer) => transfer.info());
   }
 
   /** Offers that wait for an answer, oldest first. */
@@ -103,6 +123,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   async login(name: string, password: string | (() => Promise<string>)): Promise<string> {
     await this.#link.requireConfirmed();
     const text = typeof password === 'string' ? password : await password();
+    await this.#open();
     return await this.#link.login(name, text);
   }
 
@@ -112,7 +133,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * @throws NOT_FOUND, NOT_ALLOWED, NOT_A_FOLDER, BAD_NAME, LOST.
    */
   async *list(path = '/', options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
-    for await (const entry of this.#link.connection.list(path, options.signal)) yield toEntry(entry);
+    const connection = await this.#open(options.signal);
+    for await (const entry of connection.list(path, options.signal)) yield toEntry(entry);
   }
 
   /**
@@ -220,7 +242,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    *   the server is an older one.
    */
   async makeFolder(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#link.connection.change({ type: 'mkdir', path }, options.signal);
+    await (await this.#open(options.signal)).change({ type: 'mkdir', path }, options.signal);
   }
 
   /**
@@ -230,7 +252,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * @throws EXISTS when anything has the new name; NOT_SUPPORTED from one share to another; as {@link makeFolder}.
    */
   async move(from: string, to: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#link.connection.change({ type: 'move', from, to }, options.signal);
+    await (await this.#open(options.signal)).change({ type: 'move', from, to }, options.signal);
   }
 
   /**
@@ -243,9 +265,10 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   async remove(path: string, options: RemoveOptions = {}): Promise<number> {
     const { recursive = false, signal, onProgress } = options;
+    const connection = await this.#open(signal);
     let entries = 0;
     for (;;) {
-      const part = await this.#link.connection.change({ type: 'remove', path, recursive }, signal);
+      const part = await connection.change({ type: 'remove', path, recursive }, signal);
       entries += part.entries;
       onProgress?.(entries);
       if (part.last) return entries;
@@ -266,40 +289,49 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   ): Promise<Measured> {
     const { bytes, time } = this.#settings.speedTest;
     if (bytes === 0) throw errorOf('NOT_ALLOWED', 'the setting speedTest.bytes is 0: nothing is tested here');
-    return await this.#link.connection.measure(direction, { bytes, milliseconds: time }, options.signal);
+    const connection = await this.#open(options.signal);
+    return await connection.measure(direction, { bytes, milliseconds: time }, options.signal);
   }
 
   /** The last round trip that was measured, in milliseconds; undefined until the first answer. */
   get roundTrip(): number | undefined {
-    return this.#link.connection.roundTrip;
+    return this.#connection.latest.roundTrip;
   }
 
-  /** The oldest offer that waits, or the next that comes. Throws CANCELLED, or why the session is over. */
+  /** The oldest offer that waits, or the next that comes. Throws CANCELLED, LOST, or why the session is over. */
   async nextOffer(options: { readonly signal?: AbortSignal } = {}): Promise<Offer> {
+    const { signal } = options;
+    await this.#open(signal);
     const [waiting] = this.offers;
     if (waiting) return waiting;
-    const { signal } = options;
     const { promise, resolve, reject } = Promise.withResolvers<Offer>();
     const stop = () => reject(errorOf('CANCELLED'));
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted) stop();
     this.once('offer', resolve);
+    this.once('lost', reject);
     void this.closed.then((reason) => reject(reason ?? errorOf('CLOSED')));
     try {
       return await promise;
     } finally {
       this.off('offer', resolve);
+      this.off('lost', reject);
       signal?.removeEventListener('abort', stop);
     }
   }
 
   /** Ends the session and the transfers in it. */
   async close(): Promise<void> {
-    await this.#transfers.close(undefined);
+    await this.#connection.close(undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** A connection for what is asked once. */
+  #open(signal?: AbortSignal): Promise<Connection> {
+    return this.#connection.open({ retryFor: 0, signal });
   }
 
   #existing(options: TransferOptions): ExistingPolicy {

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { isPartialName } from '../../src/transfer/partial.ts';
+import { needs } from '../needs.ts';
 import { until } from '../server/wire-machines.ts';
 import { Relay } from '../soak/relay.ts';
-import { folderIn, freePort, run, scratch, start } from './cli-process.ts';
+import { folderIn, freePort, run, scratch, serve, start } from './cli-process.ts';
+import { Terminal } from './tmux.ts';
 
 const MIB = 1024 * 1024;
 const { folder, server, client } = scratch();
@@ -42,4 +44,37 @@ test('send_file that goes on is told once, by the command', async () => {
   assert.match(received.stderr, /trying again in/);
   assert.equal(sent.stdout.match(/sent 1 file/g)?.length, 1);
   assert.doesNotMatch(sent.stderr, /sent 1 file|failed/);
+});
+
+describe('a shell whose connection breaks while it is idle', needs('tmux'), () => {
+  test('says so, and the next command connects again without a question', async () => {
+    const docs = folderIn(folder, 'docs');
+    const work = folderIn(folder, 'work');
+    writeFileSync(join(docs, 'menu.txt'), 'soup');
+    await using served = await serve(['--open', '--share', docs], { home: server });
+    await using relay = await Relay.start(served.port);
+    using shell = new Terminal(['connect', `127.0.0.1:${relay.port}`, '--accept-new'], {
+      home: client,
+      cwd: work,
+      columns: 140,
+    });
+    await shell.until(/\S+>$/);
+    shell.type('cd /docs');
+    shell.press('Enter');
+    await shell.until(/:\/docs>$/);
+    relay.cut();
+    await shell.until(/is gone for now: .*; the next command connects again\n\S+:\/docs>$/);
+    shell.type('status');
+    shell.press('Enter');
+    await shell.until(/connected to: the connection is lost; the next command makes it again\n/);
+    shell.type('get menu.txt');
+    shell.press('Enter');
+    await shell.until(/received 1 file from [\s\S]*\n\S+:\/docs>$/);
+    assert.equal(readFileSync(join(work, 'menu.txt'), 'utf8'), 'soup');
+    await served.stop('SIGTERM');
+    await shell.until(/has closed the connection|is gone: [\s\S]*\nlocalstream>$/);
+    shell.type('exit');
+    shell.press('Enter');
+    await shell.until(/ended/);
+  });
 });

@@ -56,7 +56,7 @@ const looked = (...transfers: TransferDetail[]): StatusEvent => ({
   ],
   session: null,
   ...(transfers[0] && {
-    session: { peer: {} as never, transfers: transfers.slice(0, 1) },
+    session: { peer: {} as never, transfers: transfers.slice(0, 1), lost: null },
   }),
 });
 

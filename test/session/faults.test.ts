@@ -100,7 +100,7 @@ suite('a peer that is killed', () => {
     await until(() => held(local) > 4 * MIB);
     await killHard(first.child);
     await assert.rejects(running, { code: 'LOST' });
-    assert.equal((await session.closed)?.code, 'LOST');
+    assert.equal(session.lost?.code, 'LOST');
     const before = held(local);
     assert.deepEqual(readdirSync(local).map(isPartialName), [true]);
 

@@ -53,7 +53,7 @@ suite('a connection that is being made again', () => {
     other.abort();
     await transfers[1];
     await ended;
-    assert.equal((await session.closed)?.code, 'LOST');
+    assert.equal(session.lost?.code, 'LOST');
     await alice.close();
     assert.equal(held.length, 1);
   });

@@ -87,7 +87,11 @@ function statusEvent({ workspace, server }: Context, localstream: Localstream): 
     session:
       session === undefined
         ? null
-        : { peer: peerDetail(session.peer), transfers: session.transfers.map(transferDetail) },
+        : {
+            peer: peerDetail(session.peer),
+            transfers: session.transfers.map(transferDetail),
+            lost: session.lost?.code ?? null,
+          },
     questions: pending.matters.flatMap((matter) =>
       matter.kind === 'peer' ? [questionEvent(matter.question, 'here', matter.number)] : [],
     ),
@@ -130,7 +134,8 @@ async function sessionLines({ workspace, server }: Context, { strong }: Paint): 
   const lines: string[] = [];
   if (session === undefined && server === undefined) lines.push(`${strong('connected to')}: no server`);
   if (session !== undefined) {
-    lines.push(`${strong('connected to')}:`, ...(await alignColumns([peerRow(session.peer)])));
+    const lost = session.lost ? ' the connection is lost; the next command makes it again' : '';
+    lines.push(`${strong('connected to')}:${lost}`, ...(await alignColumns([peerRow(session.peer)])));
     lines.push(...(await alignColumns(session.transfers.map(transferRow))));
   }
   workspace.keepOffers();

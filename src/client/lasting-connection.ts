@@ -1,0 +1,169 @@
+/**
+ * The connection of a session, which lasts until somebody ends it. One that breaks is only lost: whoever wants something
+ * of the server next has another one made, once for all who want it meanwhile.
+ */
+import { errorOf, exitOf, type LocalstreamError } from '../errors.ts';
+import type { Connection } from '../session/connection.ts';
+import type { RetryNotice } from '../session/options.ts';
+import { cancelled, typed } from '../session/transfers.ts';
+import { isBroken, type Link } from './link.ts';
+import { retry } from './reconnect.ts';
+
+/** How a lost connection is made again. */
+export interface Redial {
+  /** Milliseconds that it is tried again; 0 for one try. */
+  readonly retryFor: number;
+  /** It has just broken: a try at once would meet what broke it, and everybody else. */
+  readonly waitsFirst?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onRetry?: ((next: RetryNotice) => void) | undefined;
+}
+
+interface Reopening {
+  readonly made: Promise<void>;
+  readonly retryFor: number;
+  readonly unwanted: AbortController;
+  /** How many wait for it. */
+  wanted: number;
+}
+
+export class LastingConnection {
+  /** Settles when the session is over; undefined when it was closed from this side. */
+  readonly closed: Promise<LocalstreamError | undefined>;
+  /** Told of each connection, the first one too. */
+  onMade: (connection: Connection) => void = () => {};
+  /** Told when one is lost. */
+  onLost: () => void = () => {};
+  readonly #link: Link;
+  readonly #over = Promise.withResolvers<LocalstreamError | undefined>();
+  /** Aborted with the reason when the session is over. */
+  readonly #end = new AbortController();
+  /** Why it was ended from this side, where nobody closed it. */
+  #stopped: LocalstreamError | undefined;
+  #lost: LocalstreamError | undefined;
+  #reopening: Reopening | undefined;
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.closed = this.#over.promise;
+  }
+
+  /** The latest one, which may be lost. */
+  get latest(): Connection {
+    return this.#link.connection;
+  }
+
+  /** Why it is lost; undefined while it is there, and once the session is over. */
+  get lost(): LocalstreamError | undefined {
+    return this.#end.signal.aborted ? undefined : this.#lost;
+  }
+
+  /** Follows the latest connection to its end, which is the session's unless it broke. */
+  follow(): void {
+    const connection = this.latest;
+    this.onMade(connection);
+    void connection.ended.then((reason) => {
+      if (this.#end.signal.aborted) return;
+      if (!isBroken(reason)) return this.#finish(reason);
+      this.#lost = reason;
+      this.onLost();
+    });
+  }
+
+  /**
+   * A connection that was not lost a moment ago.
+   *
+   * @throws why the session is over, CANCELLED, or why none could be made: then it may be tried again, unless another key
+   *   answers or the server refuses, which ends the session.
+   */
+  async open(redial: Redial): Promise<Connection> {
+    const { signal, retryFor } = redial;
+    for (;;) {
+      if (this.#end.signal.aborted) throw typed(this.#end.signal.reason);
+      const lost = this.#lost;
+      if (!lost) return this.latest;
+      this.#reopening ??= this.#reopen(lost, redial);
+      const reopening = this.#reopening;
+      // Those who wanted it have left just now, and it is on its way out.
+      if (reopening.unwanted.signal.aborted) {
+        await Promise.allSettled([reopening.made]);
+        continue;
+      }
+      try {
+        await this.#wait(reopening, signal);
+        return this.latest;
+      } catch (error) {
+        // Who began it may have had less patience.
+        if (signal?.aborted || reopening.retryFor >= retryFor) throw error;
+      }
+    }
+  }
+
+  /** It is broken, whether it has noticed that or not: a lane may break before the channel does. */
+  async lose(connection: Connection, broken: LocalstreamError): Promise<void> {
+    await connection.close(broken);
+    await connection.ended;
+  }
+
+  /** Ends the session and all in it. */
+  async close(reason: LocalstreamError | undefined): Promise<void> {
+    // First: a connection that breaks now is not made again, and why it is over is known.
+    this.#end.abort(reason ?? errorOf('CLOSED'));
+    this.#stopped ??= reason;
+    await this.latest.close(reason);
+    // What is being made in its place is gone too, once this resolves.
+    await Promise.allSettled([this.#reopening?.made]);
+    this.#over.resolve(this.#stopped);
+  }
+
+  #finish(reason: LocalstreamError): void {
+    this.#end.abort(reason);
+    this.#over.resolve(reason);
+  }
+
+  #reopen(lost: LocalstreamError, redial: Redial): Reopening {
+    const unwanted = new AbortController();
+    const signal = AbortSignal.any([this.#end.signal, unwanted.signal]);
+    const made = this.#dial(lost, redial, signal).finally(() => {
+      this.#reopening = undefined;
+    });
+    return { made, retryFor: redial.retryFor, unwanted, wanted: 0 };
+  }
+
+  async #dial(broken: LocalstreamError, redial: Redial, signal: AbortSignal): Promise<void> {
+    const { retryFor, waitsFirst = false, onRetry: notice } = redial;
+    try {
+      const reopen = () => this.#link.reopen(signal);
+      await retry(reopen, { broken, retryFor, waitsFirst, notice, signal });
+    } catch (error) {
+      // Whoever has ended it knows why.
+      if (signal.aborted) throw typed(signal.reason);
+      const reason = typed(error);
+      if (exitOf(reason.code) !== 4) this.#finish(reason);
+      throw reason;
+    }
+    if (this.#end.signal.aborted) {
+      await this.latest.close();
+      throw typed(this.#end.signal.reason);
+    }
+    this.#lost = undefined;
+    this.follow();
+  }
+
+  /** Waits for another connection; it is given up with the last who waits. */
+  async #wait(reopening: Reopening, signal: AbortSignal | undefined): Promise<void> {
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    const stop = () => reject(cancelled(signal));
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
+    reopening.wanted += 1;
+    try {
+      await Promise.race([reopening.made, stopped]);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      reopening.wanted -= 1;
+      if (reopening.wanted === 0 && this.#reopening === reopening)
+        reopening.unwanted.abort(errorOf('CANCELLED'));
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/** A session whose connection breaks while nothing goes on: it is not over, and the next call makes another one. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect as dialTcp, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { suite, type TestContext, test } from 'node:test';
+import type { Session } from '../../src/index.ts';
+import { tcpServer } from '../server/wire-listener.ts';
+import { until } from '../server/wire-machines.ts';
+import { machine, noise, pair, sceneFolder } from './machines.ts';
+
+/** Far above the time of a test: nothing but what is looked at ends a connection. */
+const PATIENT = {
+  retryFor: 600_000,
+  handshakeTimeout: 600_000,
+  'keepAlive.silence': 600_000,
+  'discovery.enabled': 'off',
+};
+
+/** A session over a way that can be cut, closed, and held up. */
+async function place(t: TestContext) {
+  const all = await pair(t, { alice: PATIENT });
+  const { alice, bob, listener } = all;
+  const way = {
+    passed: new Set<Socket>(),
+    held: [] as Socket[],
+    is: 'open' as 'open' | 'silent' | 'shut',
+    dialled: 0,
+    to: listener.port,
+  };
+  const port = await tcpServer(t, (near) => {
+    way.dialled += 1;
+    if (way.is === 'shut') return near.resetAndDestroy();
+    if (way.is === 'silent') return way.held.push(near.on('error', () => {}).resume());
+    const far = dialTcp(way.to, '127.0.0.1');
+    for (const socket of [near, far]) way.passed.add(socket.on('error', () => {}));
+    return near.pipe(far).pipe(near);
+  });
+  const session = await alice.connect({ host: '127.0.0.1', port, fingerprint: bob.fingerprint });
+  const cut = async () => {
+    const lost = once(session, 'lost');
+    for (const socket of way.passed) socket.destroy();
+    assert.equal((await lost)[0].code, 'LOST');
+    assert.equal(session.lost?.code, 'LOST');
+  };
+  return { ...all, session, way, cut };
+}
+
+async function names(session: Session): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name } of session.list('/share')) found.push(name);
+  return found;
+}
+
+async function isOpen(session: Session): Promise<boolean> {
+  return await Promise.race([
+    session.closed.then(() => false),
+    new Promise<true>((done) => setImmediate(done, true)),
+  ]);
+}
+
+suite('a session whose connection is lost', () => {
+  test('is not over: each call makes another one first, once for all who ask meanwhile', async (t) => {
+    const { session, cut, way, local, share, listener } = await place(t);
+    writeFileSync(join(share, 'a'), noise(1000));
+    const calls: (() => Promise<unknown>)[] = [
+      () => session.get(['/share/a'], `${local}/`),
+      () => session.put([join(local, 'a')], '/share/b'),
+      () => names(session),
+      () => session.makeFolder('/share/folder'),
+      () => session.move('/share/b', '/share/c'),
+      () => session.remove('/share/c'),
+      () => Promise.all([names(session), names(session), session.get(['/share/a'], join(local, 'again'))]),
+    ];
+    for (const call of calls) {
+      await cut();
+      await until(() => listener.peers.length === 1);
+      const dialled = way.passed.size;
+      await call();
+      assert.equal(session.lost, undefined);
+      assert.ok(await isOpen(session));
+      assert.ok(way.passed.size > dialled);
+      await until(() => listener.peers.length === 2);
+    }
+    assert.deepEqual(readFileSync(join(local, 'again')), noise(1000));
+  });
+
+  test('tells why it can not be made, and can be asked again', async (t) => {
+    const { session, cut, way } = await place(t);
+    way.is = 'shut';
+    await cut();
+    for (const call of [
+      () => names(session),
+      () => session.makeFolder('/share/b'),
+      () => session.nextOffer(),
+    ])
+      await assert.rejects(call, { exit: 4 });
+    assert.equal(session.lost?.code, 'LOST');
+    assert.ok(await isOpen(session));
+    way.is = 'open';
+    assert.deepEqual(await names(session), []);
+  });
+
+  test('a transfer tries again for as long as it may', async (t) => {
+    const { session, cut, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(1000));
+    way.is = 'shut';
+    await cut();
+    let told = 0;
+    session.on('lost', () => {
+      told += 1;
+    });
+    await assert.rejects(session.get(['/share/a'], `${local}/`, { retryFor: 1 }), { code: 'LOST' });
+    await assert.rejects(session.get(['/share/a'], `${local}/`, { retryFor: 0 }), { exit: 4 });
+    const attempts: number[] = [];
+    const onRetry = ({ attempt }: { attempt: number }) => {
+      attempts.push(attempt);
+      way.is = 'open';
+    };
+    const receipt = await session.get(['/share/a'], `${local}/`, { onRetry });
+    assert.deepEqual([receipt.code, attempts, told], ['OK', [1], 0]);
+  });
+
+  test('waits for no offer over it', async (t) => {
+    const { session, cut } = await place(t);
+    const waiting = assert.rejects(session.nextOffer(), { code: 'LOST' });
+    await cut();
+    await waiting;
+  });
+
+  test('is over where another key answers then', async (t) => {
+    const { session, cut, way } = await place(t);
+    const other = await machine(t, sceneFolder(t), 'mallory');
+    way.to = (await other.listen({ port: 0, host: '127.0.0.1', open: true })).port;
+    await cut();
+    await assert.rejects(names(session), { code: 'KEY_CHANGED' });
+    assert.equal((await session.closed)?.code, 'KEY_CHANGED');
+    assert.equal(session.lost, undefined);
+    await assert.rejects(names(session), { code: 'KEY_CHANGED' });
+  });
+
+  test('goes no further once it is forgotten', async (t) => {
+    const { session, cut, alice, bob, way } = await place(t);
+    await cut();
+    await alice.trust.forget(bob.fingerprint);
+    assert.equal((await session.closed)?.code, 'REJECTED');
+    const { dialled } = way;
+    await assert.rejects(names(session), { code: 'REJECTED' });
+    assert.equal(way.dialled, dialled);
+  });
+
+  test('is closed with its machine, and so is what is being made', async (t) => {
+    const { session, cut, alice, way, local } = await place(t);
+    await cut();
+    way.is = 'silent';
+    const calls = [names(session), session.get(['/share/a'], `${local}/`)];
+    const refused = Promise.all(calls.map((call) => assert.rejects(call, { code: 'CLOSED' })));
+    await until(() => way.held.length === 1);
+    const ended = once(way.held[0] ?? assert.fail(), 'close');
+    await alice.close();
+    await refused;
+    await ended;
+    assert.equal(await session.closed, undefined);
+    await assert.rejects(names(session), { code: 'CLOSED' });
+    assert.equal(way.held.length, 1);
+    assert.equal(existsSync(join(local, 'a')), false);
+  });
+
+  test('and has come back is closed with its machine too', async (t) => {
+    const { session, cut, alice, listener } = await place(t);
+    await cut();
+    await until(() => listener.peers.length === 1);
+    await names(session);
+    await until(() => listener.peers.length === 2);
+    await alice.close();
+    assert.equal(await session.closed, undefined);
+    await until(() => listener.peers.length === 0);
+    await assert.rejects(names(session), { code: 'CLOSED' });
+  });
+
+  test('gives up what nobody waits for any more, and begins anew for who comes then', async (t) => {
+    const { session, cut, way } = await place(t);
+    await cut();
+    way.is = 'silent';
+    const stop = new AbortController();
+    const listing = session.list('/share', { signal: stop.signal }).next();
+    const cancelled = assert.rejects(listing, { code: 'CANCELLED' });
+    await until(() => way.held.length === 1);
+    const ended = once(way.held[0] ?? assert.fail(), 'close');
+    stop.abort();
+    await cancelled;
+    way.is = 'open';
+    assert.deepEqual(await names(session), []);
+    await ended;
+  });
+});
