@@ -130,6 +130,28 @@ test('what a folder needs is named: -r to go, mkdir to be there', async () => {
 });
 
 describe('in a terminal', needs('tmux'), () => {
+  test('nobody is asked about what a share does not allow', async () => {
+    await using served = await serve(['--open', '--max', '5', ...shares], { home: server });
+    for (const place of [docs, read, drop]) writeFileSync(join(place, 'kept'), 'kept');
+    using shell = new Terminal(['connect', served.peer], { home: client, cwd: work });
+    await shell.until(/\S+>$/);
+    for (const [paths, share] of [
+      ['/read/kept', 'read'],
+      ['/drop/kept', 'drop'],
+      ['/docs/kept /read/k*', 'read'],
+    ]) {
+      await shell.clear();
+      shell.type(`rm ${paths}`);
+      shell.press('Enter');
+      await shell.until(new RegExp(`the share '${share}' does not allow remove[^]*\\n\\S+>$`));
+      assert.doesNotMatch(shell.lines.join('\n'), /Remove/);
+    }
+    shell.type('exit');
+    shell.press('Enter');
+    await shell.until(/ended/);
+    for (const place of [docs, read, drop]) assert.equal(readFileSync(join(place, 'kept'), 'utf8'), 'kept');
+  });
+
   test('it is asked before anything is removed, and no is what Enter says', async () => {
     await using served = await serve(['--open', '--max', '5', '--share', `${docs}:rw`], { home: server });
     for (const name of ['r1', 'r2']) writeFileSync(join(docs, name), name);

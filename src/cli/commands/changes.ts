@@ -1,6 +1,7 @@
 /** mkdir, mv, rm: what is in the shares of a server, changed where they allow it. */
 import { errorOf, LocalstreamError } from '../../errors.ts';
 import type { Session } from '../../index.ts';
+import { escapeText } from '../../protocol/text.ts';
 import { defineCommand, flag, option, several } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { ChangedEvent } from '../events.ts';
@@ -134,7 +135,10 @@ export const rm = defineCommand({
         places.map((place) => place.path),
         context.signal,
       );
-      if (!force) await confirm(context, session, found, recursive);
+      if (!force) {
+        await requireChangeable(session, found, context.signal);
+        await confirm(context, session, found, recursive);
+      }
       for (const wanted of found) {
         const entries = await session
           .remove(wanted, { recursive, signal: context.signal })
@@ -154,6 +158,22 @@ export const rm = defineCommand({
 function withRecursiveHint(error: unknown, recursive: boolean): unknown {
   if (recursive || !(error instanceof LocalstreamError) || error.code !== 'IS_A_FOLDER') return error;
   return errorOf(error.code, error.message, { hint: 'add -r to remove it with all in it', cause: error });
+}
+
+/** Nobody is asked about what the server would refuse. Throws NOT_ALLOWED as the server does. */
+async function requireChangeable(
+  session: Session,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const closed = new Set<string>();
+  for await (const { name, shareMode } of session.list('/', { signal }))
+    if (shareMode === 'ro' || shareMode === 'wo') closed.add(name);
+  for (const wanted of paths) {
+    const share = wanted.split('/').find((part) => part !== '' && part !== '.');
+    if (share !== undefined && closed.has(share))
+      throw errorOf('NOT_ALLOWED', `the share '${escapeText(share)}' does not allow remove`);
+  }
 }
 
 async function confirm(
