@@ -135,7 +135,10 @@ export async function dialLane(
   }
 }
 
-/** TCP and TLS; no byte of the protocol yet. Throws as {@link dial} does, but for what the handshake says. */
+/**
+ * TCP and TLS; no byte of the protocol yet. Throws as {@link dial} does, but for what the handshake says: UNREACHABLE too
+ * where the other side hangs up or is silent before TLS stands, NOT_LOCALSTREAM only where it has said something else.
+ */
 export async function dialTls(
   address: Address,
   identity: Identity | undefined,
@@ -153,15 +156,16 @@ export async function dialTls(
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stop = () => reject(errorOf('CANCELLED'));
-  const late = setTimeout(
-    () => reject(errorOf('NOT_LOCALSTREAM', `${where} accepts connections and does not answer`)),
-    patience,
-  );
+  const fail = (what: string, cause?: unknown) => {
+    // Whoever has said nothing that is not TLS may well be localstream, and only be ending, overrun or stuck.
+    const isForeign = isTlsError(cause) || (raw.bytesRead > 0 && raw.bytesRead < TLS_RECORD_HEADER);
+    if (isForeign) reject(errorOf('NOT_LOCALSTREAM', `${where} is not localstream`, { cause }));
+    else reject(errorOf('UNREACHABLE', `${where} ${what}`, { cause, hint: HINT_UNFINISHED }));
+  };
+  const late = setTimeout(() => fail('accepts connections and does not answer'), patience);
   socket.once('secureConnect', resolve);
-  socket.once('error', (cause) =>
-    reject(errorOf('NOT_LOCALSTREAM', `${where} is not localstream`, { cause })),
-  );
-  socket.once('close', () => reject(errorOf('NOT_LOCALSTREAM', `${where} hung up during the handshake`)));
+  socket.once('error', (cause) => fail('hung up during the handshake', cause));
+  socket.once('close', () => fail('hung up during the handshake'));
   signal?.addEventListener('abort', stop, { once: true });
   try {
     await promise;
@@ -214,6 +218,16 @@ export async function dialTcp(
     clearTimeout(late);
     signal?.removeEventListener('abort', stop);
   }
+}
+
+/** Bytes by which TLS knows its own, and refuses all else. */
+const TLS_RECORD_HEADER = 5;
+const HINT_UNFINISHED = 'it may be ending or busy, or no localstream: look there, or try again';
+
+/** Whether what came was no TLS, or a word of TLS against ours: not that the connection broke. */
+function isTlsError(cause: unknown): boolean {
+  const code = systemCode(cause);
+  return code === 'EPROTO' || (code?.startsWith('ERR_SSL_') ?? false);
 }
 
 const HINT_SILENT = 'is it switched on, on this network, and does its firewall let the port through?';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as dialTcp } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { digestOf } from '../../src/crypto/digest.ts';
 import { LocalstreamError } from '../../src/errors.ts';
@@ -66,18 +66,16 @@ suite('what answers and is not localstream', () => {
     await dialFails(t, noise, 'NOT_LOCALSTREAM');
   });
 
-  test('one that says nothing, one that hangs up, one that resets, one that trickles', async (t) => {
-    const silent = await tcpServer(t, () => {});
-    await dialFails(t, silent, 'NOT_LOCALSTREAM');
-    const gone = await tcpServer(t, (socket) => socket.destroy());
-    await dialFails(t, gone, 'NOT_LOCALSTREAM');
-    const reset = await tcpServer(t, (socket) => socket.once('data', () => socket.resetAndDestroy()));
-    await dialFails(t, reset, 'NOT_LOCALSTREAM');
+  test('one that trickles, and one that says a word and hangs up', async (t) => {
     const trickling = await tcpServer(t, (socket) => {
       const timer = setInterval(() => socket.write(Buffer.of(0x16)), 100);
       socket.on('close', () => clearInterval(timer));
     });
     await dialFails(t, trickling, 'NOT_LOCALSTREAM');
+    for (const word of ['no\n', '220 hello\r\n']) {
+      const short = await tcpServer(t, (socket) => socket.resume().end(word));
+      await dialFails(t, short, 'NOT_LOCALSTREAM');
+    }
   });
 
   test('nobody at all', async (t) => {
@@ -127,6 +125,38 @@ suite('what answers and is not localstream', () => {
       cert: `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`,
     });
     await dialFails(t, weak.port, 'BAD_HANDSHAKE');
+  });
+});
+
+suite('what may be localstream, and does not get through the handshake', () => {
+  test('one that hangs up or resets without a word is unreachable, and so is one that says nothing', async (t) => {
+    const gone = await tcpServer(t, (socket) => socket.destroy());
+    await dialFails(t, gone, 'UNREACHABLE');
+    const ended = await tcpServer(t, (socket) => socket.resume().end());
+    await dialFails(t, ended, 'UNREACHABLE');
+    const reset = await tcpServer(t, (socket) => socket.once('data', () => socket.resetAndDestroy()));
+    await dialFails(t, reset, 'UNREACHABLE');
+    const silent = await tcpServer(t, () => {});
+    const client = await machine(t, 'alice', { handshakeTimeout: 400 });
+    const dialling = client.connect({ host: '127.0.0.1', port: silent, acceptNew: true });
+    await assert.rejects(dialling, isCode('UNREACHABLE'));
+  });
+
+  test('one that dies amid the handshake is unreachable, however far it was', async (t) => {
+    const real = await RawListener.open(t, bob);
+    for (const bytes of [5, 6, 100, 1000])
+      for (const end of ['destroy', 'resetAndDestroy'] as const) {
+        const dying = await tcpServer(t, (near) => {
+          const far = dialTcp(real.port, '127.0.0.1').on('error', () => {});
+          near.on('error', () => {}).on('close', () => far.destroy());
+          near.pipe(far);
+          far.once('data', (answer: Buffer) => {
+            assert.ok(answer.length >= bytes);
+            near.write(answer.subarray(0, bytes), () => near[end]());
+          });
+        });
+        await dialFails(t, dying, 'UNREACHABLE');
+      }
   });
 });
 
