@@ -10,9 +10,12 @@ import type { PartialFile, TargetStore } from './target-store.ts';
 /** The descriptors of the process. */
 export const STANDARD_INPUT = 0;
 export const STANDARD_OUTPUT = 1;
-/** How long a pipe that is not ready is left alone, in milliseconds: at first, and at the most. */
+/** How long a pipe that is not ready is left alone, in milliseconds: at first, before long, and at the most. */
 const FIRST_PAUSE = 0.02;
-const MOST_PAUSE = 20;
+const USUAL_PAUSE = 20;
+const MOST_PAUSE = 100;
+/** Which part of the time that was waited may be waited too long: a program that is slow is hardly made slower. */
+const LATENESS = 1 / 8;
 const DEFAULT_MODE = 0o644;
 // Windows has none of these.
 const { O_NONBLOCK = 0, O_NOCTTY = 0 } = fs.constants;
@@ -21,15 +24,23 @@ const NO_WAITING = O_NONBLOCK | O_NOCTTY;
 /** Whether a transfer has been ended: what waits for a pipe must see it. */
 export type IsAborted = () => boolean;
 
+/** How long a pipe is left alone after `waited` milliseconds, of which the last `pause` at once. Each look takes the processor. */
+export function nextPause(pause: number, waited: number): number {
+  if (waited === 0) return FIRST_PAUSE;
+  return Math.min(2 * pause, Math.max(USUAL_PAUSE, waited * LATENESS), MOST_PAUSE);
+}
+
 /** Does a step on a pipe as soon as that is ready. Throws CANCELLED when the transfer is ended meanwhile. */
 function untilReady<T>(step: () => T, aborted: IsAborted): T {
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, MOST_PAUSE)) {
+  let pause = 0;
+  for (let waited = 0; ; waited += pause) {
     if (aborted()) throw errorOf('CANCELLED');
     try {
       return step();
     } catch (error) {
       if (!failedWith(error, 'EAGAIN')) throw error;
+      pause = nextPause(pause, waited);
       Atomics.wait(clock, 0, 0, pause);
     }
   }
