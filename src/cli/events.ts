@@ -55,7 +55,7 @@ export interface ClosedEvent {
   port: number;
 }
 
-/** A peer was let in, or left. Of a server: the connection to it is lost, and the next command makes another one. */
+/** A peer was let in, or left; or the connection to a server was lost, which the next command makes again. */
 export interface PeerEvent {
   event: 'peer';
   change: 'connected' | 'lost' | 'left';
