@@ -23,7 +23,7 @@ const leaveLatePackages: Plugin = {
   },
 };
 
-/** Writes both files and the licences of what they took in. */
+/** Writes both files, and the licences of what they took in. */
 async function bundle(): Promise<void> {
   const { build } = await import('esbuild');
   rmSync(outdir, { recursive: true, force: true });
@@ -34,16 +34,16 @@ async function bundle(): Promise<void> {
     outdir,
     bundle: true,
     platform: 'node',
-    format: 'esm',
+    // In which a module of Node is loaded with the module that needs it, and not with the first one of all.
+    format: 'cjs',
     target: 'node24',
-    // For those packages that are CommonJS and ask for modules of Node.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
-    },
+    define: { 'import.meta.url': '__moduleUrl' },
+    banner: { js: "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
     plugins: [leaveLatePackages],
     metafile: true,
     logLevel: 'warning',
   });
+  writeFileSync(join(outdir, 'package.json'), '{ "type": "commonjs" }\n');
   writeFileSync(join(outdir, 'LICENSES.txt'), packagesIn(metafile).map(noticeOf).join('\n'));
 }
 

@@ -110,10 +110,14 @@ describe('the launcher on a Node that is new enough', () => {
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
       statSync(join(folder, path)).isFile(),
     );
-  const BUNDLE = 'export const main = async (argv) => argv.length + 40;';
+  const BUNDLE = 'exports.main = async (argv) => argv.length + 40;';
+  const COMMONJS = '{ "type": "commonjs" }';
 
   test('runs the program in one file where there are no sources', () => {
-    const published = packageWith('node_modules/localstream', { 'dist/program/main.js': BUNDLE });
+    const published = packageWith('node_modules/localstream', {
+      'dist/program/main.js': BUNDLE,
+      'dist/program/package.json': COMMONJS,
+    });
     assert.equal(launch(node, published, ['a', 'b']).status, 42);
   });
 
@@ -123,6 +127,7 @@ describe('the launcher on a Node that is new enough', () => {
       'src/cli/other.ts': '',
       'config/default.json': '{}',
       'dist/program/main.js': BUNDLE,
+      'dist/program/package.json': COMMONJS,
     });
     const bundle = join(built, 'dist/program/main.js');
     const changes = {

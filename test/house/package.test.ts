@@ -70,7 +70,7 @@ describe('the published package', () => {
     const program = files.filter((path) => path.startsWith('dist/program/')).sort();
     assert.deepEqual(
       program,
-      ['LICENSES.txt', 'main.js', 'worker.js'].map((name) => `dist/program/${name}`),
+      ['LICENSES.txt', 'main.js', 'package.json', 'worker.js'].map((name) => `dist/program/${name}`),
     );
     assert.deepEqual(
       files.filter((path) => path.startsWith('dist/cli/')),
