@@ -1,11 +1,11 @@
 /**
- * One transfer of one big file whose ends are killed again and again. Everything is real: the program as people start it,
- * SIGKILL, and a relay between the ends that counts what crosses.
+ * One transfer of a big file whose ends are killed again and again, or whose receiver's disk loses its power. Everything is
+ * real: the program as people start it, SIGKILL, and a relay between the ends that counts what crosses.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { environment, freePort, LAUNCHER } from '../cli/cli-process.ts';
@@ -21,15 +21,28 @@ const BLIND_MILLISECONDS = 1000;
 const PATIENCE_MILLISECONDS = 120_000;
 
 export type Side = 'client' | 'server';
+export type Direction = 'get' | 'put';
+
+/** The power of the disk that the receiver's folder lies on. */
+export interface Power {
+  /** Everything is lost that is not on the disk. */
+  cut(): void;
+  /** Only to be called when no process has anything open there any more. */
+  restore(): void;
+}
 
 export interface InterruptedOptions {
   /** A folder for everything, made and removed by the caller. */
   readonly folder: string;
-  readonly direction: 'get' | 'put';
+  readonly direction: Direction;
   /** Bytes of the file. */
   readonly size: number;
+  /** Bytes of each of the small files beside it, none unless given. */
+  readonly small?: readonly number[];
   /** SIGKILLs, spread over the whole transfer. */
   readonly kills: number;
+  /** With it the receiver is always the one that is killed, and its disk loses its power with it. */
+  readonly power?: Power;
   /** From 0 to below 1, as `Math.random`. */
   readonly random: () => number;
   readonly told?: (line: string) => void;
@@ -118,15 +131,15 @@ export class Ends implements AsyncDisposable {
 
 /** Runs one transfer to its end through all its kills. */
 export async function interruptedTransfer(options: InterruptedOptions): Promise<Interrupted> {
-  const { folder, direction, size, random, told = () => {} } = options;
+  const { folder, direction, size, small = [], random, power, told = () => {} } = options;
   await using ends = await Ends.start(folder);
-  const source = join(folder, 'shared', 'big');
-  const target = join(folder, direction === 'get' ? 'outbox' : 'inbox');
-  fill(source, size);
-  const words =
-    direction === 'get'
-      ? ['get', `${ends.peer}:/shared/big`, `${target}/`, '--accept-new']
-      : ['put', source, `${ends.peer}:/inbox/`, '--accept-new'];
+  const source = join(folder, 'shared', 'trip');
+  const target = join(folder, receivingFolder(direction), 'trip');
+  mkdirSync(source);
+  fill(join(source, 'big'), size);
+  for (const [index, bytes] of small.entries()) fill(join(source, `small-${index}`), bytes);
+  // A small file that is named is not on the disk yet: after a power cut it differs, which only this replaces.
+  const words = [...transferWords(ends, folder, direction, 'trip'), ...(power ? ['--overwrite'] : [])];
 
   const started = performance.now();
   const kills = { client: 0, server: 0 };
@@ -162,20 +175,22 @@ export async function interruptedTransfer(options: InterruptedOptions): Promise<
       await delay(POLL_MILLISECONDS);
     }
     if (client.status === 0) break;
-    const side: Side = random() < 0.5 ? 'client' : 'server';
+    const side = power ? receiverOf(direction) : random() < 0.5 ? 'client' : 'server';
     kills[side] += 1;
+    power?.cut();
     if (side === 'server') {
       await ends.killServer();
     } else {
       await client.kill();
     }
+    power?.restore();
     // What the living end still takes from its sockets belongs to this attempt.
     await settled(() => stored(target));
     const [crossedNow, storedNow] = [arrived(), stored(target)];
     lost.push(Math.max(0, crossedNow - crossedBefore - (storedNow - storedBefore)));
     [crossedBefore, storedBefore] = [crossedNow, storedNow];
     told(
-      `kill ${kill} of the ${side}${isBlind ? ', blind' : ''}: ${Math.floor(storedNow / MEBIBYTE)} MiB stored`,
+      `${power ? 'cut' : 'kill'} ${kill} of the ${side}${isBlind ? ', blind' : ''}: ${Math.floor(storedNow / MEBIBYTE)} MiB stored`,
     );
     if (side === 'server') await ends.startServer();
     else client = await startClient();
@@ -190,10 +205,26 @@ export async function interruptedTransfer(options: InterruptedOptions): Promise<
     refusals,
     crossed: arrived(),
     lost,
-    identical: same(source, join(target, 'big')),
+    identical: same(source, target),
     partials: readdirSync(target).filter((name) => PARTIAL.test(name)),
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+/** Below the folder of everything: what the receiver's files go into. */
+export function receivingFolder(direction: Direction): string {
+  return direction === 'get' ? 'outbox' : 'inbox';
+}
+
+function receiverOf(direction: Direction): Side {
+  return direction === 'get' ? 'client' : 'server';
+}
+
+/** The command that moves what lies in the sender's folder under a name. */
+export function transferWords(ends: Ends, folder: string, direction: Direction, name: string): string[] {
+  return direction === 'get'
+    ? ['get', `${ends.peer}:/shared/${name}`, `${join(folder, receivingFolder(direction))}/`, '--accept-new']
+    : ['put', join(folder, 'shared', name), `${ends.peer}:/inbox/`, '--accept-new'];
 }
 
 /** A client that runs, and what it last complained of. */
@@ -237,6 +268,7 @@ async function settled(read: () => number): Promise<void> {
 
 /** Bytes of the file that are on the receiver's disk, under whatever name. */
 function stored(target: string): number {
+  if (!existsSync(target)) return 0;
   const sizes = readdirSync(target).map((name) => {
     if (name !== 'big' && !PARTIAL.test(name)) return 0;
     return statSync(join(target, name), { throwIfNoEntry: false })?.size ?? 0;
@@ -244,7 +276,8 @@ function stored(target: string): number {
   return Math.max(0, ...sizes);
 }
 
-function fill(path: string, size: number): void {
+/** Makes a file of random bytes. */
+export function fill(path: string, size: number): void {
   const file = openSync(path, 'w');
   const piece = Buffer.alloc(8 * MEBIBYTE);
   for (let left = size; left > 0; left -= piece.length) {
@@ -253,10 +286,10 @@ function fill(path: string, size: number): void {
   closeSync(file);
 }
 
-/** Compared by another program than ours. */
-function same(left: string, right: string): boolean {
+/** Compared by another program than ours: two files, or two folders with all that is in them. */
+export function same(left: string, right: string): boolean {
   try {
-    execFileSync('cmp', ['-s', left, right]);
+    execFileSync('diff', ['-qr', left, right], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
