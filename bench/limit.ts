@@ -21,7 +21,7 @@ const POLL_MILLISECONDS = 50;
 const BEGUN_BYTES = 64 * 1024;
 
 const USAGE = `usage: node bench/limit.ts [options]
-  --limits RATES   separated by commas (default 5MB/s,20MB/s,60MB/s); the first two rows of each are one transfer
+  --limits RATES   separated by commas (default 5MB/s,20MB/s,60MB/s)
   --seconds COUNT  that each row is watched for, 10 or more (default 30)
   --folder FOLDER  where the files lie (default /dev/shm)`;
 
@@ -53,6 +53,7 @@ const SMALL_CHUNKS: Transfer = { direction: 'get', options: ['--chunk', '16384']
 const ROWS: readonly Row[] = [
   { name: 'get --limit', bound: '--limit', transfers: [GET] },
   { name: 'put --limit', bound: '--limit', transfers: [PUT] },
+  { name: 'limit, put', bound: 'setting', transfers: [PUT] },
   { name: 'limit, 2 x get', bound: 'setting', transfers: [GET, GET] },
   { name: 'limit, 2 x put', bound: 'setting', transfers: [PUT, PUT] },
   { name: 'limit, 4 x get', bound: 'setting', transfers: [GET, GET, GET, GET] },

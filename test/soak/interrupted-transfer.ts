@@ -59,6 +59,8 @@ export interface Interrupted {
   readonly crossed: number;
   /** For each kill: bytes that had crossed by then and are not in the partial. */
   readonly lost: readonly number[];
+  /** For each cut of the power: bytes of the big file that had been written and were not on the disk. */
+  readonly dropped: readonly number[];
   /** Whether what arrived is byte for byte what was sent. */
   readonly identical: boolean;
   /** Partials that are left when all is done. */
@@ -143,7 +145,7 @@ export async function interruptedTransfer(options: InterruptedOptions): Promise<
 
   const started = performance.now();
   const kills = { client: 0, server: 0 };
-  const [refusals, lost]: [string[], number[]] = [[], []];
+  const [refusals, lost, dropped]: [string[], number[], number[]] = [[], [], []];
   const arrived = (): number => ends.relay.crossed[direction === 'get' ? 'down' : 'up'];
   const giveUpAt = (): number => performance.now() + PATIENCE_MILLISECONDS;
   let starts = 0;
@@ -183,7 +185,11 @@ export async function interruptedTransfer(options: InterruptedOptions): Promise<
     } else {
       await client.kill();
     }
-    power?.restore();
+    if (power) {
+      const written = stored(target);
+      power.restore();
+      dropped.push(Math.max(0, written - stored(target)));
+    }
     // What the living end still takes from its sockets belongs to this attempt.
     await settled(() => stored(target));
     const [crossedNow, storedNow] = [arrived(), stored(target)];
@@ -205,6 +211,7 @@ export async function interruptedTransfer(options: InterruptedOptions): Promise<
     refusals,
     crossed: arrived(),
     lost,
+    dropped,
     identical: same(source, target),
     partials: readdirSync(target).filter((name) => PARTIAL.test(name)),
     seconds: (performance.now() - started) / 1000,
