@@ -12,6 +12,7 @@ import { checkLinkTarget } from './link.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { decodeName, type SafeName } from './name.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
+import { isRemnant } from './publish.ts';
 import type { LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { Settlement } from './settlement.ts';
@@ -60,7 +61,8 @@ export class EntryAnswers<Folder> {
     }
     const present = this.#options.blind ? undefined : this.#store.present(folder, name);
     if (live.entry.kind === ENTRY.link) return this.#answerLink(live, folder, name, present);
-    return this.#answerFile(live, folder, name, present);
+    const isLost = present?.kind === 'file' && isRemnant(present, live.entry);
+    return this.#answerFile(live, folder, name, isLost ? undefined : present);
   }
 
   /** The answer of a dry run to an entry in a folder that a real one would have made. */

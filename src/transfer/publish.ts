@@ -23,13 +23,14 @@ export const NO_LINKS = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', '
 
 /**
  * Gives a partial its name. A folder, a pipe, a device or a socket of that name is never replaced; a symbolic link is
- * replaced itself, not what it points to.
+ * replaced itself, not what it points to. What a power cut has left of the same file is replaced under any policy.
  *
  * @throws EXISTS, IS_A_FOLDER, NOT_A_FILE; then the partial is as it was.
  */
 export function publish(folder: Folder, partial: SafeName, name: SafeName, policy: CommitPolicy): Published {
   if (policy === 'overwrite') return replace(folder, partial, name);
   if (take(folder, partial, name)) return { name, replaced: false };
+  if (isTakenByRemnant(folder, partial, name)) return replace(folder, partial, name);
   if (policy === 'fail') throw errorOf('EXISTS', `'${escapeText(name)}' exists`);
   for (const candidate of freeNames(name))
     if (take(folder, partial, candidate)) return { name: candidate, replaced: false };
@@ -43,6 +44,22 @@ function replace(folder: Folder, partial: SafeName, name: SafeName): Published {
     throw errorOf('NOT_A_FILE', `'${escapeText(name)}' is a pipe, a device or a socket, and is not replaced`);
   folder.rename(partial, name);
   return { name, replaced: old !== undefined };
+}
+
+/**
+ * Whether a file is what a power cut has left of another: its name and its time, which may reach the disk before its
+ * bytes do. To the microsecond no other empty file has that time, and nothing is lost with it.
+ */
+export function isRemnant(
+  there: Pick<EntryStat, 'size' | 'mtime'>,
+  whole: Pick<EntryStat, 'size' | 'mtime'>,
+): boolean {
+  return there.size === 0 && whole.size > 0 && there.mtime === whole.mtime;
+}
+
+function isTakenByRemnant(folder: Folder, partial: SafeName, name: SafeName): boolean {
+  const [there, whole] = [folder.lookup(name), folder.lookup(partial)];
+  return there?.type === 'file' && whole?.type === 'file' && isRemnant(there, whole);
 }
 
 /** Takes a free name; false if it is not free. Creating a link fails when the name exists, which renaming does not. */

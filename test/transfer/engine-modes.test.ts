@@ -101,6 +101,29 @@ suite('going by size and time', () => {
   });
 });
 
+suite('what a power cut has left of a file', () => {
+  for (const existing of ['fail', 'overwrite', 'skip', 'rename', 'update'] as const) {
+    test(`is made whole under the policy ${existing}`, (t) => {
+      const [from, to] = fresh(quickFolder(t));
+      for (const [name, size] of [
+        ['small', 100],
+        ['big', 3 * MIB],
+      ] as const) {
+        writeFileSync(join(from, name), Buffer.alloc(size, 1));
+        writeFileSync(join(to, name), '');
+        for (const folder of [from, to]) utimesSync(join(folder, name), 5, 5);
+      }
+      const sources = ['small', 'big'].map((name) => join(from, name));
+      const run = transfer({ sources, target: to, existing });
+      assert.deepEqual(
+        run.received.map(({ outcome }) => outcome),
+        [OUTCOME.committed, OUTCOME.committed],
+      );
+      assert.deepEqual(survey(to), survey(from));
+    });
+  }
+});
+
 suite('reading back', () => {
   test('what was written comes to the same as not to', (t) => {
     const base = quickFolder(t);

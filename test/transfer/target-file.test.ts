@@ -4,6 +4,7 @@ import {
   chmodSync,
   linkSync,
   lstatSync,
+  lutimesSync,
   mkdirSync,
   readFileSync,
   readlinkSync,
@@ -11,11 +12,13 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
+import { fsTime } from '../../src/transfer/entry-stat.ts';
 import type { Folder } from '../../src/transfer/folder.ts';
 import { checkName, type SafeName } from '../../src/transfer/name.ts';
 import { partialName } from '../../src/transfer/partial.ts';
@@ -272,6 +275,51 @@ suite('a name that is taken', () => {
     }
     const entries = (value: unknown) => (value as { entries: unknown }).entries;
     assert.deepEqual(entries(picture(path)), entries(before));
+  });
+
+  test('what a power cut has left of the file is no other file: replaced under any policy', (t) => {
+    const { path, root } = temporaryRoot(t);
+    for (const policy of POLICIES) {
+      const taken = join(path, policy);
+      writeFileSync(taken, '');
+      utimesSync(taken, 5, fsTime(5_000_001));
+      receive(root, policy, 'new', { policy, mtime: 5_000_001 });
+      assert.equal(readFileSync(taken, 'utf8'), 'new');
+    }
+    assert.deepEqual(namesIn(path), [...POLICIES].sort());
+  });
+
+  test('an empty file of another time, one that holds anything, and a link stay', (t) => {
+    const { path, root } = temporaryRoot(t);
+    const taken = join(path, 'file');
+    const others = {
+      'a microsecond later': () => {
+        writeFileSync(taken, '');
+        utimesSync(taken, 5, fsTime(5_000_002));
+      },
+      'a byte': () => {
+        writeFileSync(taken, 'a');
+        utimesSync(taken, 5, fsTime(5_000_001));
+      },
+      'a link': () => {
+        writeFileSync(join(path, 'empty'), '');
+        utimesSync(join(path, 'empty'), 5, fsTime(5_000_001));
+        symlinkSync('empty', taken);
+        lutimesSync(taken, 5, fsTime(5_000_001));
+      },
+    };
+    for (const [other, make] of Object.entries(others)) {
+      make();
+      const before = picture(taken);
+      const options = { policy: 'fail', mtime: 5_000_001 } as const;
+      assert.throws(() => receive(root, 'file', 'new', options), { code: 'EXISTS' }, other);
+      assert.deepEqual(picture(taken), before, other);
+      unlinkSync(taken);
+    }
+    // Nothing is nothing to lose, nor to gain.
+    writeFileSync(taken, '');
+    utimesSync(taken, 5, fsTime(5_000_001));
+    assert.throws(() => receive(root, 'file', '', { policy: 'fail', mtime: 5_000_001 }), { code: 'EXISTS' });
   });
 
   test('a link is never followed: it is taken for what it is', (t) => {
