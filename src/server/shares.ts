@@ -10,6 +10,7 @@ import { checkLinkTarget } from '../transfer/link.ts';
 import { checkName, checkPath, type SafeName, type SafePath } from '../transfer/name.ts';
 import { isPartialName } from '../transfer/partial.ts';
 import { openRoot, type SourceSpec } from '../transfer/source.ts';
+import { failedWith } from '../transfer/system-error.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import { type PlaceOptions, sharePlace } from '../transfer/target-place.ts';
 import { isDropBox, mayDo, maySee, type ShareMode, shownMode, type Verb, type Visitor } from './access.ts';
@@ -75,7 +76,7 @@ export class Shares {
     try {
       yield* entriesOf(place);
     } catch (error) {
-      throw withoutPlace(error, place.share);
+      throw asInShare(error, place.share);
     }
   }
 
@@ -155,7 +156,7 @@ export class Shares {
     try {
       return run();
     } catch (error) {
-      throw withoutPlace(error, share);
+      throw asInShare(error, share);
     }
   }
 
@@ -183,12 +184,15 @@ function below({ share, path, inside }: Place): Below {
   return { folder: share.folder, path, inside };
 }
 
-/** What a peer is told of a share never says where it lies on this machine. */
-function withoutPlace(error: unknown, share: Share): unknown {
+/** What a peer is told of a share: never where it lies on this machine, and of what is missing that it is missing there. */
+function asInShare(error: unknown, share: Share): unknown {
   if (!(error instanceof LocalstreamError)) return error;
+  const quoted = `the share '${escapeText(share.name)}'`;
   // A path may stand there with its links resolved, shortened or escaped: it is not looked for by what it is.
-  if (!error.message.includes(share.folder) && !ABSOLUTE.test(error.message)) return error;
-  return errorOf(error.code, `the share '${escapeText(share.name)}' can't be used`, { cause: error });
+  if (error.message.includes(share.folder) || ABSOLUTE.test(error.message))
+    return errorOf(error.code, `${quoted} can't be used`, { cause: error });
+  if (!failedWith(error, 'ENOENT')) return error;
+  return errorOf(error.code, `${error.message} in ${quoted}`, { cause: error });
 }
 
 function* entriesOf({ share, path, inside }: Place): Generator<ListedEntry> {

@@ -69,7 +69,11 @@ export function fileError(error: unknown, action: FileAction, name: string): unk
   const system = nameOf(error);
   if (error instanceof LocalstreamError || !(error instanceof Error) || system === undefined) return error;
   if (!('syscall' in error)) return error;
-  const message = `cannot ${action} '${escapeText(name)}': ${reasonFor(error, system)}`;
+  const quoted = `'${escapeText(name)}'`;
+  const isMissing = system === 'ENOENT' && READING.has(action);
+  const message = isMissing
+    ? `there is no ${quoted}`
+    : `cannot ${action} ${quoted}: ${reasonFor(error, system)}`;
   return errorOf(codeFor(system, action), message, { cause: error });
 }
 

@@ -94,8 +94,7 @@ test('a user logs in by name and host, by option, from a file and from standard 
   await served.running.until(/"event":"refused".*"LOGIN_FAILED"/);
   failed(await run(list(`ann@${served.peer}`), here), 2, /nobody can be asked; name a file in LOCALSTREAM/);
   const lost = { ...here, env: { LOCALSTREAM_PASSWORD_FILE: 'nofile' } };
-  const unread =
-    /^localstream: LOCALSTREAM_PASSWORD_FILE is of no use: cannot read 'nofile': no such file or/;
+  const unread = /^localstream: LOCALSTREAM_PASSWORD_FILE is of no use: there is no 'nofile'/;
   failed(await run(list(`ann@${served.peer}`), lost), 2, unread);
   failed(await run(list(served.peer, '--password-stdin'), here), 2, /with a user only/);
   failed(await run(list(`ann@${served.peer}`, '--user', 'bob'), here), 2, /two users are named/);

@@ -400,6 +400,19 @@ suite('changes in a share', () => {
         assert.deepEqual(others.map(picture), before, 'something else was touched');
       });
 
+  test('say what is missing, and in which share', async (t) => {
+    const { base, session } = await scene(t);
+    const missing = { code: 'NOT_FOUND', message: "there is no 'none' in the share 'rw'" };
+    await assert.rejects(async () => {
+      for await (const _ of session.list('/rw/none')) assert.fail();
+    }, missing);
+    await assert.rejects(session.get(['/rw/folder', '/rw/none/x'], join(base, 'got')), missing);
+    await assert.rejects(session.makeFolder('/rw/none/x'), missing);
+    await assert.rejects(session.move('/rw/none', '/rw/named'), missing);
+    await assert.rejects(session.move('/rw/folder', '/rw/none/x'), missing);
+    await assert.rejects(session.remove('/rw/none'), missing);
+  });
+
   test('do what they say: made, moved with all in it, removed without following a link', async (t) => {
     const { session, shareOf, outside, listener } = await scene(t);
     const [rw, beside] = [shareOf('rw'), picture(outside)];
