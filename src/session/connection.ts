@@ -463,7 +463,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#logins.take(message);
         return;
       case 'bye':
-        throw errorFromPeer(message.flag, message.detail);
+        throw endedBy(message);
     }
   }
 
@@ -530,4 +530,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#logins.end(reason);
     this.#transfers.end(reason);
   }
+}
+
+/** Why the other side ends the session. Whoever was let in is not refused: somebody there ends it. */
+function endedBy({ flag, detail }: MessageOf<'bye'>): LocalstreamError {
+  const error = errorFromPeer(flag, detail);
+  return error.code === 'REJECTED' ? errorOf('REJECTED', 'somebody there has ended the session') : error;
 }

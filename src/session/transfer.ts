@@ -200,11 +200,8 @@ export class TransferEnd {
 
   /** The other side has cancelled it. */
   takeCancel(message: MessageOf<'cancel'>): void {
-    const error = errorFromPeer(message.flag, message.detail);
     this.#discard = message.discard ?? false;
-    this.#fail(
-      error.code === 'CANCELLED' ? errorOf('CLOSED', 'the other side cancelled the transfer') : error,
-    );
+    this.#fail(cancelledBy(message));
   }
 
   takeReceipt(message: MessageOf<'receipt'>): void {
@@ -420,6 +417,14 @@ export class TransferEnd {
       signedBy: subject.receiver,
     };
   }
+}
+
+/** Why the other side has cancelled it. Its flag alone would read as if it spoke of this side. */
+export function cancelledBy({ flag, detail }: MessageOf<'cancel'>): LocalstreamError {
+  const error = errorFromPeer(flag, detail);
+  if (error.code === 'CLOSED') return error;
+  if (error.code === 'CANCELLED') return errorOf('CLOSED', 'the other side cancelled the transfer');
+  return errorOf(error.code, `the other side gave up: ${error.message}`);
 }
 
 function savedNames(rows: readonly Settled[]): SavedNames {

@@ -8,7 +8,13 @@ import type { MessageOf, Outgoing, SessionMessage } from '../protocol/messages.t
 import type { SavedNames } from './continuations.ts';
 import type { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
-import { type SourceHow, TransferEnd, type TransferHost, type TransferOptions } from './transfer.ts';
+import {
+  cancelledBy,
+  type SourceHow,
+  TransferEnd,
+  type TransferHost,
+  type TransferOptions,
+} from './transfer.ts';
 
 /** Transfers that one session may have under way. */
 export const MAX_TRANSFERS = 32;
@@ -165,7 +171,7 @@ export class Transfers {
   }
 
   cancelled(message: MessageOf<'cancel'>): void {
-    this.#asked.get(message.transfer)?.reject(errorFromPeer(message.flag, message.detail));
+    this.#asked.get(message.transfer)?.reject(cancelledBy(message));
     this.#running.get(message.transfer)?.takeCancel(message);
   }
 

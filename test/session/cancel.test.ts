@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -163,6 +164,18 @@ suite('a transfer that is cancelled', () => {
     await assertClean(both, both.local);
   });
 
+  test('by what fails at one end says at the other whose failure it is', async (t) => {
+    const both = await pair(t);
+    plant(both.share);
+    const failed = once(both.listener, 'failed');
+    await assert.rejects(both.session.get(['/share/tree'], join(both.local, 'none', 'x')), {
+      code: 'NOT_FOUND',
+    });
+    const [{ error }] = await failed;
+    assert.equal(error.code, 'NOT_FOUND');
+    assert.equal(error.message, 'the other side gave up: there is no such file, folder or share');
+  });
+
   test('at any moment at all leaves both ends clean', async (t) => {
     const both = await pair(t);
     plant(both.base);
@@ -210,6 +223,14 @@ suite('a session that is closed while a transfer runs', () => {
       const names = readdirSync(join(both.local, 'tree'));
       assert.equal(names.filter(isPartialName).length, 1, names.join());
     });
+
+  test('says to whoever was kicked that somebody there did it', async (t) => {
+    const { listener, session } = await pair(t);
+    await listener.kick(listener.peers[0]?.id ?? '');
+    const reason = await session.closed;
+    assert.equal(reason?.code, 'REJECTED');
+    assert.equal(reason.message, 'somebody there has ended the session');
+  });
 
   test('frees the port at once', async (t) => {
     const both = await pair(t);
