@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { glob, stat } from 'node:fs/promises';
 import { isAbsolute, matchesGlob } from 'node:path';
-import { errorOf, systemCode } from '../errors.ts';
+import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import type { Entry, Session, Source } from '../index.ts';
 import { fsPath } from '../transfer/name.ts';
 import type { Context } from './context.ts';
@@ -126,26 +126,60 @@ export async function expandRemote(
 ): Promise<string[]> {
   const found: string[] = [];
   for (const path of paths) {
-    const slash = path.replace(/\/+$/, '').lastIndexOf('/');
-    const [folder, pattern] = [path.slice(0, slash + 1), path.slice(slash + 1).replace(/\/+$/, '')];
     if (!PATTERN.test(path)) {
       found.push(path);
       continue;
     }
-    if (PATTERN.test(folder))
-      throw errorOf('NOT_SUPPORTED', `a pattern can only stand for the last name in ${shownName(path)}`, {
-        hint: 'get the folder and use --include and --exclude',
-      });
+    const { folder } = lastOf(path);
     const matches = new Map<string, Entry['type']>();
-    for await (const { name, type } of session.list(folder, { signal })) {
-      if (name === pattern || (!hidden(name, pattern) && matchesGlob(name, pattern)))
-        matches.set(`${folder}${name}`, type);
-    }
-    if (matches.size === 0)
-      throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
+    for await (const { name, type } of remoteMatches(session, path, signal))
+      matches.set(`${folder}${name}`, type);
     found.push(...((await choose?.(path, matches)) ?? [...matches.keys()].toSorted()));
   }
   return found;
+}
+
+/**
+ * The entries of a folder on a server that a pattern in the last component means.
+ *
+ * @throws NOT_FOUND where nothing matches, NOT_SUPPORTED for a pattern further up.
+ */
+async function* remoteMatches(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Entry> {
+  const { folder, last } = lastOf(path);
+  if (PATTERN.test(folder))
+    throw errorOf('NOT_SUPPORTED', `a pattern can only stand for the last name in ${shownName(path)}`, {
+      hint: 'get the folder and use --include and --exclude',
+    });
+  let isFound = false;
+  for await (const entry of session.list(folder, { signal })) {
+    const { name } = entry;
+    if (name !== last && (hidden(name, last) || !matchesGlob(name, last))) continue;
+    isFound = true;
+    yield entry;
+  }
+  if (!isFound)
+    throw errorOf('NOT_FOUND', `nothing matches ${shownName(path)}`, { hint: 'check the pattern' });
+}
+
+function lastOf(path: string): { readonly folder: string; readonly last: string } {
+  const whole = path.replace(/\/+$/, '');
+  const slash = whole.lastIndexOf('/');
+  return { folder: path.slice(0, slash + 1), last: whole.slice(slash + 1) };
+}
+
+/** Some systems can't hold a pattern as a name at all. */
+const NO_SUCH_NAME = new Set<string>(['NOT_FOUND', 'BAD_NAME']);
+
+/** What a path on a server lists. Where nothing has its last name, that may be a pattern, and the matches are listed. */
+export async function* listed(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Entry> {
+  try {
+    yield* session.list(path, { signal });
+  } catch (error) {
+    const { folder, last } = lastOf(path);
+    const isPattern = PATTERN.test(last) && !PATTERN.test(folder);
+    if (!isPattern || !(error instanceof LocalstreamError) || !NO_SUCH_NAME.has(error.code)) throw error;
+    yield* remoteMatches(session, path, signal);
+  }
 }
 
 /** As shells have it, a star stands for no leading dot. */

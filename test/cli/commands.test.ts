@@ -403,6 +403,27 @@ test('an interrupted command says so by its status', async () => {
   }
 });
 
+test('list_dir takes a pattern for the last name, and a name that looks like one', async () => {
+  const listed = folderIn(docs, 'listed');
+  for (const name of ['b.jpg', 'a.jpg', '.c.jpg', 'd.txt']) writeFileSync(join(listed, name), name);
+  writeFileSync(join(folderIn(listed, 'trip [2024]'), 'inside'), '');
+  await using served = await serve(['--open', '--share', docs], there);
+  const list = (path: string) => run(['list_dir', `${served.peer}:${path}`, '--accept-new', '--json'], here);
+  const names = async (path: string) =>
+    eventsNamed(eventsOf(await list(path)), 'entry').map(({ name }) => name);
+  assert.deepEqual(await names('/docs/listed/*.jpg'), ['a.jpg', 'b.jpg']);
+  assert.deepEqual(await names('/docs/listed/.*'), ['.c.jpg']);
+  assert.deepEqual(await names('/do*'), ['docs']);
+  assert.deepEqual(await names('/docs/listed/trip [2024]'), ['inside']);
+  assert.deepEqual(await names('/docs/listed/trip*'), ['trip [2024]']);
+  const none = await list('/docs/listed/*.pdf');
+  assert.deepEqual(
+    [none.status, none.stderr],
+    [1, 'localstream: nothing matches /docs/listed/*.pdf; check the pattern\n'],
+  );
+  assert.match((await list('/docs/*/a.jpg')).stderr, /there is no '\*' in the share 'docs'/);
+});
+
 test('a listing is sorted by name, in text and in events', async () => {
   const many = folderIn(docs, 'sorted');
   // More than a page of them.

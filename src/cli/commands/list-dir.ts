@@ -4,6 +4,7 @@ import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
 import { defineCommand, option, optional } from '../command.ts';
 import type { EntryEvent } from '../events.ts';
+import { listed } from '../operands.ts';
 import type { Paint } from '../paint.ts';
 import { parsePeer } from '../peer-address.ts';
 import { formatTime } from '../units.ts';
@@ -29,7 +30,7 @@ export const listDir = defineCommand({
   ],
   arguments: {
     path: optional(
-      '/SHARE/... or PEER:/SHARE/...; where you are, or the shares, unless given',
+      '/SHARE/... or PEER:/SHARE/..., its last name a pattern too; where you are, or the shares, unless given',
       path,
       'remote',
     ),
@@ -37,6 +38,7 @@ export const listDir = defineCommand({
   options: { from: option('PEER', 'the server', parsePeer, 'host'), ...REACH_OPTIONS },
   examples: [
     { line: 'list_dir nas:/docs', does: 'lists a folder of one share' },
+    { line: "list_dir 'nas:/docs/*.pdf'", does: 'lists what matches in it' },
     { line: 'list_dir nas:', does: 'lists the shares' },
   ],
   run: async (context, { arguments: { path: typed }, options }) => {
@@ -44,7 +46,7 @@ export const listDir = defineCommand({
     const place = placeOf(context, typed, options.from);
     await withSession(context, place.peer, options, async (session) => {
       try {
-        for await (const entry of sorted(session.list(place.path, { signal }), MOST_SORTED)) {
+        for await (const entry of sorted(listed(session, place.path, signal), MOST_SORTED)) {
           output.result(entryEvent(entry), () => entryLine(entry, output.style.paint));
           // The listing waits for whoever reads it.
           await output.screen.ready();
