@@ -122,7 +122,10 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   async login(name: string, password: string | (() => Promise<string>)): Promise<string> {
     await this.#link.requireConfirmed();
+    // Nobody is asked for a password that can't be sent.
+    await this.#open();
     const text = typeof password === 'string' ? password : await password();
+    // Whoever types it takes a while.
     await this.#open();
     return await this.#link.login(name, text);
   }
