@@ -18,6 +18,16 @@ interface Heard {
 }
 
 export async function multicast({ settings, signal }: Surroundings): Promise<readonly Finding[]> {
+  if (settings.discovery.enabled === 'off') {
+    return [
+      {
+        id: 'multicast',
+        grade: 'warning',
+        text: 'the setting discovery.enabled is off: this machine is not announced, and nothing was sent to try it',
+        fix: 'localstream config set discovery.enabled on',
+      },
+    ];
+  }
   const all = lanInterfaces(interfaceNames(settings.discovery.interfaces));
   const own = new Set(all.flatMap(({ ipv4, ipv6 }) => [...ipv4, ...ipv6]));
   const ways = all.flatMap((lan) => [
@@ -26,14 +36,6 @@ export async function multicast({ settings, signal }: Surroundings): Promise<rea
   ]);
   const heard = await Promise.all(ways.map(({ lan, family }) => listen(lan, family, own, signal)));
   const findings = heard.map(({ finding }) => finding);
-  if (settings.discovery.enabled === 'off') {
-    findings.push({
-      id: 'multicast',
-      grade: 'warning',
-      text: 'the setting discovery.enabled is off: this machine is not announced',
-      fix: 'localstream config set discovery.enabled on',
-    });
-  }
   return ways.length === 0 ? findings : [...findings, neighbours(heard)];
 }
 

@@ -96,6 +96,26 @@ describe('doctor', { timeout: 240_000, ...needs('root', 'ip', 'nft') }, () => {
     assert.equal(existsSync(machine.home), false, 'nothing was made');
   });
 
+  test('sends nothing to the group where discovery is off, and says so', async (t) => {
+    await using network = await Network.create(2);
+    const [first] = hostsOf(network);
+    const machine = new Machine(t, first);
+    for (const rule of [
+      'add table inet seen',
+      'add chain inet seen output { type filter hook output priority 0 ; }',
+      'add rule inet seen output udp dport 5353 counter',
+    ])
+      await first.run('nft', ...rule.split(' '));
+    const { checks } = await machine.findings({ LOCALSTREAM_DISCOVERY_ENABLED: 'off' });
+    const lines = checks.filter(({ id }) => id === 'multicast' || id === 'neighbours');
+    assert.deepEqual(
+      lines.map(({ id, grade }) => [id, grade]),
+      [['multicast', 'warning']],
+    );
+    assert.match(lines[0]?.text ?? '', /discovery\.enabled is off: .*nothing was sent/);
+    assert.match(await first.run('nft', 'list', 'table', 'inet', 'seen'), /counter packets 0 /);
+  });
+
   test('names the rule that keeps multicast or the port back', async (t) => {
     await using network = await Network.create(2);
     const [first] = hostsOf(network);
