@@ -112,7 +112,9 @@ function isNewest(bundle) {
 
 /** Whether nothing at a path has changed since; what was removed or renamed shows in the time of its folder. */
 function isOlder(path, made) {
-  const status = statSync(path);
+  const status = statSync(path, { throwIfNoEntry: false });
+  // A lock of an editor is a link to nowhere, and may be gone since the folder was read.
+  if (status === undefined) return true;
   if (status.mtimeMs >= made.mtimeMs) return false;
   return !status.isDirectory() || readdirSync(path).every((name) => isOlder(`${path}/${name}`, made));
 }

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -146,6 +147,19 @@ describe('the launcher on a Node that is new enough', () => {
       make();
       assert.equal(launch(node, built, []).status, 3, change);
     }
+  });
+
+  test('runs it where an editor keeps a lock that is a link to nowhere', () => {
+    const locked = packageWith('locked', {
+      'src/cli/main.ts': SHOW,
+      'config/default.json': '{}',
+      'dist/program/main.js': BUNDLE,
+    });
+    symlinkSync('someone@host.1', join(locked, 'src/.#new.ts'));
+    for (const path of ['src/cli/main.ts', 'src/cli', 'src', 'config/default.json', 'config', 'package.json'])
+      utimesSync(join(locked, path), 1000, 1000);
+    const { status, stderr } = launch(node, locked, []);
+    assert.deepEqual([status, stderr], [40, '']);
   });
 
   test('keeps compiled code in a folder of this user alone', () => {
