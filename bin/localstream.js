@@ -10,6 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'url';
 
 const OLDEST_MAJOR = 24;
 const RERUN_MARK = 'LOCALSTREAM_STARTED_BY_NODE';
+/** What the program in one file is made of. The last is written by npm whenever it changes what is installed. */
+const MAKINGS = ['src', 'config', 'package.json', 'node_modules/.package-lock.json'];
 const launcher = fileURLToPath(import.meta.url);
 const root = join(dirname(launcher), '..');
 
@@ -105,9 +107,7 @@ async function loadCommandLine() {
 
 function isNewest(bundle) {
   const made = statSync(bundle, { throwIfNoEntry: false });
-  return (
-    made !== undefined && ['src', 'config', 'package.json'].every((name) => isOlder(join(root, name), made))
-  );
+  return made !== undefined && MAKINGS.every((name) => isOlder(join(root, name), made));
 }
 
 /** Whether nothing at a path has changed since; what was removed or renamed shows in the time of its folder. */

@@ -127,6 +127,7 @@ describe('the launcher on a Node that is new enough', () => {
       'src/cli/main.ts': SHOW,
       'src/cli/other.ts': '',
       'config/default.json': '{}',
+      'node_modules/.package-lock.json': '{}',
       'dist/program/main.js': BUNDLE,
       'dist/program/package.json': COMMONJS,
     });
@@ -136,6 +137,7 @@ describe('the launcher on a Node that is new enough', () => {
       'a removed source': () => rmSync(join(built, 'src/cli/other.ts')),
       'a new source': () => writeFileSync(join(built, 'src/cli/new.ts'), ''),
       'a changed setting': () => writeFileSync(join(built, 'config/default.json'), '{ }'),
+      'an installed package': () => writeFileSync(join(built, 'node_modules/.package-lock.json'), '{ }'),
       'a changed version': () => writeFileSync(join(built, 'package.json'), '{ "type": "module" }'),
     };
     for (const [change, make] of Object.entries(changes)) {
