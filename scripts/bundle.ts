@@ -1,9 +1,9 @@
 /**
  * Joins the command line and its worker into one file each, `dist/program/main.js` and `worker.js`: to find, check and
- * link two hundred modules takes a quarter of the time that a small transfer takes. `npm ci` runs it in a checkout, and
+ * link two hundred modules takes a quarter of the time that a small transfer takes. `npm ci` runs it in a checkout (`prepare.js`), and
  * packing does. The library is not joined: who imports it has modules of their own that must meet the same classes.
  */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metafile, Plugin } from 'esbuild';
 import * as v from 'valibot';
@@ -66,5 +66,4 @@ function noticeOf(folder: string): string {
   return `${name} ${version}\n\n${text}`;
 }
 
-// Where the tools are left out (`npm ci --omit=dev`), the sources run.
-if (existsSync(join(root, 'node_modules', 'esbuild'))) await bundle();
+await bundle();

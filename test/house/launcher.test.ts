@@ -17,8 +17,10 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import * as v from 'valibot';
 
 const root = join(import.meta.dirname, '../..');
+const MANIFEST = v.object({ scripts: v.object({ prepare: v.string() }) });
 const scratch = mkdtempSync(join(tmpdir(), 'localstream-launcher-'));
 after(() => rmSync(scratch, { recursive: true }));
 
@@ -214,6 +216,16 @@ describe('the launcher on an older Node', () => {
         /^localstream: this is Node\.js \d+\.\d+\.\d+, which is too old: .*24 or newer\n$/,
       );
     }
+  });
+
+  test('is told so by the launcher and not by npm, where the tools are not installed', () => {
+    const bare = packageWith('bare', {});
+    cpSync(join(root, 'scripts'), join(bare, 'scripts'), { recursive: true });
+    const { scripts } = v.parse(MANIFEST, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
+    const [command = '', ...flags] = older;
+    const words = [...flags, ...scripts.prepare.split(' ').slice(1)];
+    const { status, stderr } = spawnSync(command, words, { cwd: bare, encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
   });
 
   const pinned = packageWith('pinned', {
