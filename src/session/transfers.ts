@@ -1,5 +1,6 @@
 /** The transfers of one session: those that are asked for, those that run, and the lanes that belong to them. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
@@ -20,6 +21,8 @@ import {
 export const MAX_TRANSFERS = 32;
 /** How often a caller hears of progress, in milliseconds. */
 const PROGRESS_EVERY = 100;
+/** Milliseconds after which a channel still stands that does not break together with its lanes. */
+const CHANNEL_GRACE = 500;
 
 /** What a caller may say of a transfer. */
 export interface TransferRequest extends SourceHow {
@@ -213,7 +216,10 @@ export class Transfers {
     if (opened.some(({ status }) => status === 'fulfilled')) return;
     const [first] = opened;
     const none = errorOf('BAD_MESSAGE', 'no lane was granted');
-    await transfer.noLane(first?.status === 'rejected' ? typed(first.reason) : none);
+    const reason = first?.status === 'rejected' ? typed(first.reason) : none;
+    // A server that dies refuses lanes before or after the channel breaks. That it broke is what is to be known.
+    if (reason.code === 'UNREACHABLE') await delay(CHANNEL_GRACE);
+    await transfer.noLane(reason);
   }
 
   /** Numbers for lanes of a transfer: the listener's. */

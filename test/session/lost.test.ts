@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as dialTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Session } from '../../src/index.ts';
 import { tcpServer } from '../server/wire-listener.ts';
 import { until } from '../server/wire-machines.ts';
@@ -120,6 +121,21 @@ suite('a session whose connection is lost', () => {
     };
     const receipt = await session.get(['/share/a'], `${local}/`, { onRetry });
     assert.deepEqual([receipt.code, attempts, told], ['OK', [1], 0]);
+  });
+
+  test('a transfer goes on, too, whose lanes break before the channel does', async (t) => {
+    const { session, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(1000));
+    way.is = 'shut';
+    const { dialled } = way;
+    const receipt = session.get(['/share/a'], `${local}/`);
+    await until(() => way.dialled > dialled);
+    // Long enough for the refusal to arrive first.
+    await delay(50);
+    way.is = 'open';
+    for (const socket of way.passed) socket.destroy();
+    assert.equal((await receipt).code, 'OK');
+    assert.deepEqual(readFileSync(join(local, 'a')), noise(1000));
   });
 
   test('waits for no offer over it', async (t) => {
