@@ -217,8 +217,8 @@ export class Transfers {
     const [first] = opened;
     const none = errorOf('BAD_MESSAGE', 'no lane was granted');
     const reason = first?.status === 'rejected' ? typed(first.reason) : none;
-    // A server that dies refuses lanes before or after the channel breaks. That it broke is what is to be known.
-    if (reason.code === 'UNREACHABLE') await delay(CHANNEL_GRACE);
+    // A server that dies ends lanes before or after the channel breaks. That it broke is what is to be known.
+    if (reason.code === 'UNREACHABLE' || reason.code === 'CLOSED') await delay(CHANNEL_GRACE);
     await transfer.noLane(reason);
   }
 

@@ -26,16 +26,32 @@ async function place(t: TestContext) {
   const way = {
     passed: new Set<Socket>(),
     held: [] as Socket[],
-    is: 'open' as 'open' | 'silent' | 'shut',
+    is: 'open' as 'open' | 'silent' | 'shut' | 'cut off',
     dialled: 0,
+    /** How many were ended by the way. */
+    ended: 0,
     to: listener.port,
   };
   const port = await tcpServer(t, (near) => {
     way.dialled += 1;
-    if (way.is === 'shut') return near.resetAndDestroy();
+    if (way.is === 'shut') {
+      way.ended += 1;
+      return near.resetAndDestroy();
+    }
     if (way.is === 'silent') return way.held.push(near.on('error', () => {}).resume());
     const far = dialTcp(way.to, '127.0.0.1');
     for (const socket of [near, far]) way.passed.add(socket.on('error', () => {}));
+    if (way.is === 'cut off') {
+      far.pipe(near);
+      // TLS stands, and what is sent over it comes to nobody.
+      return near.once('data', (hello) => {
+        far.write(hello);
+        near.once('data', () => {
+          way.ended += 1;
+          near.end();
+        });
+      });
+    }
     return near.pipe(far).pipe(near);
   });
   const session = await alice.connect({ host: '127.0.0.1', port, fingerprint: bob.fingerprint });
@@ -123,19 +139,34 @@ suite('a session whose connection is lost', () => {
     assert.deepEqual([receipt.code, attempts, told], ['OK', [1], 0]);
   });
 
-  test('a transfer goes on, too, whose lanes break before the channel does', async (t) => {
-    const { session, way, share, local } = await place(t);
+  for (const is of ['shut', 'cut off'] as const)
+    test(`a transfer goes on, too, whose lanes are ${is} before the channel breaks`, async (t) => {
+      const { session, way, share, local } = await place(t);
+      writeFileSync(join(share, 'a'), noise(1000));
+      way.is = is;
+      const ended = way.ended;
+      const receipt = session.get(['/share/a'], `${local}/`);
+      await until(() => way.ended > ended);
+      // Long enough for it to arrive first.
+      await delay(50);
+      way.is = 'open';
+      for (const socket of way.passed) socket.destroy();
+      assert.equal((await receipt).code, 'OK');
+      assert.deepEqual(readFileSync(join(local, 'a')), noise(1000));
+    });
+
+  test('is not given up with those who began to make it again, and had less patience', async (t) => {
+    const { session, cut, way, share, local } = await place(t);
     writeFileSync(join(share, 'a'), noise(1000));
-    way.is = 'shut';
-    const { dialled } = way;
+    await cut();
+    way.is = 'silent';
+    const listing = assert.rejects(names(session), { code: 'UNREACHABLE' });
+    await until(() => way.held.length === 1);
     const receipt = session.get(['/share/a'], `${local}/`);
-    await until(() => way.dialled > dialled);
-    // Long enough for the refusal to arrive first.
-    await delay(50);
     way.is = 'open';
-    for (const socket of way.passed) socket.destroy();
+    for (const socket of way.held) socket.destroy();
+    await listing;
     assert.equal((await receipt).code, 'OK');
-    assert.deepEqual(readFileSync(join(local, 'a')), noise(1000));
   });
 
   test('waits for no offer over it', async (t) => {
