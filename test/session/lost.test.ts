@@ -143,6 +143,10 @@ suite('a session whose connection is lost', () => {
     test(`a transfer goes on, too, whose lanes are ${is} before the channel breaks`, async (t) => {
       const { session, way, share, local } = await place(t);
       writeFileSync(join(share, 'a'), noise(1000));
+      let told = 0;
+      session.on('lost', () => {
+        told += 1;
+      });
       way.is = is;
       const ended = way.ended;
       const receipt = session.get(['/share/a'], `${local}/`);
@@ -151,7 +155,7 @@ suite('a session whose connection is lost', () => {
       await delay(50);
       way.is = 'open';
       for (const socket of way.passed) socket.destroy();
-      assert.equal((await receipt).code, 'OK');
+      assert.deepEqual([(await receipt).code, told], ['OK', 0]);
       assert.deepEqual(readFileSync(join(local, 'a')), noise(1000));
     });
 
