@@ -180,6 +180,23 @@ suite('a session whose connection is lost', () => {
     await waiting;
   });
 
+  test('has no offer that came over it', async (t) => {
+    const { session, cut, listener, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(1000));
+    const taken = session.nextOffer();
+    await until(() => listener.peers.length === 2);
+    const [, peer = assert.fail()] = listener.peers;
+    const sent = assert.rejects(listener.send(peer.id, [join(share, 'a')], { retryFor: 0 }), {
+      code: 'LOST',
+    });
+    const offer = await taken;
+    const { dialled } = way;
+    await cut();
+    await assert.rejects(offer.accept(local), { code: 'LOST' });
+    await sent;
+    assert.deepEqual([way.dialled, session.offers], [dialled, []]);
+  });
+
   test('is over where another key answers then', async (t) => {
     const { session, cut, way } = await place(t);
     const other = await machine(t, sceneFolder(t), 'mallory');
