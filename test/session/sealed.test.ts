@@ -544,8 +544,9 @@ describe('a get that is stopped', () => {
     const mine = join(all.carolsFolder, 'c.sealed');
     copyFileSync(mine, `${mine}.copy`);
     renameSync(`${mine}.copy`, mine);
+    chmodSync(join(all.carolsFolder, 'a.sealed'), 0o640);
     await again(all);
-    assert.deepEqual(all.list(), ['a', 'b', 'b.sealed', 'big', 'c', 'c.sealed']);
+    assert.deepEqual(all.list(), ['a', 'a.sealed', 'b', 'b.sealed', 'big', 'c', 'c.sealed']);
   });
 
   test('so does what was asked for as it is since', async (t) => {
