@@ -1,9 +1,10 @@
 /**
  * Joins the command line and its worker into one file each, `dist/program/main.js` and `worker.js`: to find, check and
- * link two hundred modules takes a quarter of the time that a small transfer takes. `npm ci` runs it in a checkout (`prepare.js`), and
- * packing does. The library is not joined: who imports it has modules of their own that must meet the same classes.
+ * link two hundred modules takes a quarter of the time that a small transfer takes. `npm ci` runs it in a checkout
+ * (`prepare.js`), and packing does. The library is not joined: who imports it has modules of their own that must meet the
+ * same classes.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metafile, Plugin } from 'esbuild';
 import * as v from 'valibot';
@@ -11,7 +12,7 @@ import * as v from 'valibot';
 const Manifest = v.object({ name: v.string(), version: v.string(), license: v.string() });
 
 const root = join(import.meta.dirname, '..');
-const outdir = join(root, 'dist', 'program');
+const program = join(root, 'dist', 'program');
 
 /** What is imported only when it is needed stays a file of its own, which only then is read. */
 const leaveLatePackages: Plugin = {
@@ -26,7 +27,8 @@ const leaveLatePackages: Plugin = {
 /** Writes both files, and the licences of what they took in. */
 async function bundle(): Promise<void> {
   const { build } = await import('esbuild');
-  rmSync(outdir, { recursive: true, force: true });
+  // Aside at first: a program that starts meanwhile must not read half of it.
+  const outdir = `${program}.${process.pid}`;
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: ['src/cli/main.ts', 'src/transfer/worker.ts'],
@@ -45,6 +47,8 @@ async function bundle(): Promise<void> {
   });
   writeFileSync(join(outdir, 'package.json'), '{ "type": "commonjs" }\n');
   writeFileSync(join(outdir, 'LICENSES.txt'), packagesIn(metafile).map(noticeOf).join('\n'));
+  rmSync(program, { recursive: true, force: true });
+  renameSync(outdir, program);
 }
 
 /** The folders of the packages whose code went in. */
