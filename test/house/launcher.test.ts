@@ -113,14 +113,13 @@ describe('the launcher on a Node that is new enough', () => {
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
       statSync(join(folder, path)).isFile(),
     );
-  const BUNDLE = 'exports.main = async (argv) => argv.length + 40;';
-  const COMMONJS = '{ "type": "commonjs" }';
+  const BUNDLE = {
+    'dist/program/main.js': 'exports.main = async (argv) => argv.length + 40;',
+    'dist/program/package.json': '{ "type": "commonjs" }',
+  };
 
   test('runs the program in one file where there are no sources', () => {
-    const published = packageWith('node_modules/localstream', {
-      'dist/program/main.js': BUNDLE,
-      'dist/program/package.json': COMMONJS,
-    });
+    const published = packageWith('node_modules/localstream', BUNDLE);
     assert.equal(launch(node, published, ['a', 'b']).status, 42);
   });
 
@@ -130,8 +129,7 @@ describe('the launcher on a Node that is new enough', () => {
       'src/cli/other.ts': '',
       'config/default.json': '{}',
       'node_modules/.package-lock.json': '{}',
-      'dist/program/main.js': BUNDLE,
-      'dist/program/package.json': COMMONJS,
+      ...BUNDLE,
     });
     const bundle = join(built, 'dist/program/main.js');
     const changes = {
@@ -157,7 +155,7 @@ describe('the launcher on a Node that is new enough', () => {
     const locked = packageWith('locked', {
       'src/cli/main.ts': SHOW,
       'config/default.json': '{}',
-      'dist/program/main.js': BUNDLE,
+      ...BUNDLE,
     });
     symlinkSync('someone@host.1', join(locked, 'src/.#new.ts'));
     for (const path of ['src/cli/main.ts', 'src/cli', 'src', 'config/default.json', 'config', 'package.json'])
