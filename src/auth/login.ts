@@ -178,8 +178,18 @@ export class Logins {
       : await this.#hasher.verifyNothing(password, sample);
     // It may have waited for its turn: who has been disabled meanwhile, or got another password, does not come in.
     const current = name === undefined ? undefined : await this.#store.find(name);
-    if (!right || user === undefined || current === undefined) return undefined;
-    return current.disabled || current.hash !== user.hash ? undefined : current;
+    if (!right || user === undefined || current === undefined || current.disabled) return undefined;
+    return current.hash === user.hash ? current : await this.#verifiedAgain(current, password);
+  }
+
+  /**
+   * For a password that was right until the hash became this one: another login may have renewed it. That a second hash
+   * takes longer tells nothing to who guesses, since nobody gets here with a wrong password.
+   */
+  async #verifiedAgain({ name, hash }: StoredUser, password: string): Promise<StoredUser | undefined> {
+    if (!(await this.#hasher.verify(password, hash))) return undefined;
+    const latest = await this.#store.find(name);
+    return latest?.disabled || latest?.hash !== hash ? undefined : latest;
   }
 
   async #sampleHash(): Promise<string | undefined> {

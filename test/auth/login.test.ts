@@ -166,6 +166,54 @@ it('renews a hash that is weaker than the policy', async (t) => {
   assert.equal(await outcome(logins.login(request())), 'in');
 });
 
+/** Before its first verifications something else is done, each time the next. */
+class LateHasher extends PasswordHasher {
+  readonly #before: (() => Promise<unknown>)[];
+  verifications = 0;
+
+  constructor(before: (() => Promise<unknown>)[]) {
+    super({ policy: STRONGER });
+    this.#before = before;
+  }
+
+  override async verify(password: string, stored: string): Promise<boolean> {
+    this.verifications += 1;
+    await this.#before.shift()?.();
+    return super.verify(password, stored);
+  }
+}
+
+const STRONGER = { memory: 128, passes: 2, lanes: 1 };
+
+describe('while another login renews the hash', () => {
+  for (const [what, after, password, wanted, verifications] of [
+    ['the right password is let in', undefined, SECRET, 'in', 2],
+    ['a wrong one costs one hash', undefined, 'guess', 'LOGIN_FAILED', 1],
+    ['nobody is let in who is disabled after that', 'disable', SECRET, 'LOGIN_FAILED', 2],
+    ['nobody is let in who is removed after that', 'remove', SECRET, 'LOGIN_FAILED', 2],
+    ['the old password is of no use after that', 'password', SECRET, 'LOGIN_FAILED', 2],
+  ] as const)
+    it(what, async (t) => {
+      const here = await place(t);
+      const old = (await here.store.find(bob))?.hash;
+      const renew = async () => {
+        // It has a connection of its own, as another server has.
+        const { logins } = await here.open({ hasher: new PasswordHasher({ policy: STRONGER }), step: 0 });
+        assert.equal(await outcome(logins.login(request())), 'in');
+        assert.notEqual((await here.store.find(bob))?.hash, old);
+      };
+      const change = async () => {
+        if (after === 'disable') await here.store.setDisabled(bob, true);
+        if (after === 'remove') await here.store.remove(bob);
+        if (after === 'password') await here.store.setPassword(bob, await hasher.hash('another'));
+      };
+      const late = new LateHasher([renew, change]);
+      const { logins } = await here.open({ hasher: late, step: 0 });
+      assert.equal(await outcome(logins.login(request({ password }))), wanted);
+      assert.equal(late.verifications, verifications);
+    });
+});
+
 describe('the limits', () => {
   it('slow one account down, wherever the guesses come from', async (t) => {
     const here = await place(t);
