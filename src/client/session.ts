@@ -165,15 +165,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         const found = receivedPlace(local, roots, options, renamed, this.#settings);
         return seals?.at(found) ?? found;
       };
-      const note = (transfer: { readonly id: string }, outcomes: FileOutcome[]) => {
-        if (transfer.id === request.id) seals?.add(outcomes);
-      };
-      connection.on('settled', note);
-      try {
-        return await connection.get(remote, this.#existing(options), place, request);
-      } finally {
-        connection.off('settled', note);
-      }
+      const onSettled = (outcomes: readonly FileOutcome[]) => seals?.add(outcomes);
+      return await connection.get(remote, this.#existing(options), place, { ...request, onSettled });
     });
     return await (seals?.follow(run) ?? run);
   }

@@ -214,6 +214,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...agreed,
       lanes: Math.max(1, answer.lanes.length),
       limit: request.limit,
+      onSettled: request.onSettled,
     });
     await this.#receive(transfer, () => place(answer.roots), existing, answer.lanes);
     return await this.#transfers.follow(transfer, request);

@@ -59,6 +59,8 @@ export interface TransferOptions {
   readonly limit?: number | undefined;
   /** The sender has asked the other end to write nothing. */
   readonly dryRun?: boolean | undefined;
+  /** Told of what is received as it is settled. */
+  readonly onSettled?: ((outcomes: readonly FileOutcome[]) => void) | undefined;
 }
 
 /** How a source is read. */

@@ -34,6 +34,8 @@ export interface TransferRequest extends SourceHow {
   /** Aborted too: what is there of unfinished files is removed, not kept for a resume. */
   readonly discard?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Told of what is received as it is settled. */
+  readonly onSettled?: ((outcomes: readonly FileOutcome[]) => void) | undefined;
   /** Told, when it breaks off, how many bytes of files had crossed. */
   readonly onBroken?: ((bytesMoved: number) => void) | undefined;
   /** Its number; a new one by default. */
@@ -91,7 +93,10 @@ export class Transfers {
         ...this.#options.host,
         send: (message) => this.#options.send(message),
         moreLanes: (worn) => this.#askForLane(worn),
-        settled: (of, outcomes, names) => this.#options.settled(of, outcomes, names),
+        settled: (of, outcomes, names) => {
+          this.#options.settled(of, outcomes, names);
+          options.onSettled?.(outcomes);
+        },
       },
       options,
     );

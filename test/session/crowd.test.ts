@@ -39,6 +39,20 @@ suite('many transfers at once', () => {
     await until(() => listener.transfers.length === 0);
   });
 
+  test('eleven small ones leave no warning of the process', async (t) => {
+    const { share, local, session } = await pair(t);
+    writeFileSync(join(share, 'x'), noise(500));
+    const warnings: string[] = [];
+    const note = (warning: Error) => warnings.push(String(warning));
+    process.on('warning', note);
+    t.after(() => process.off('warning', note));
+    const running = Array.from({ length: 11 }, (_, number) =>
+      session.get(['/share/x'], join(local, `x${number}`)),
+    );
+    for (const { code } of await Promise.all(running)) assert.equal(code, 'OK');
+    assert.deepEqual(warnings, []);
+  });
+
   test('more than a session may have are refused, the others go on', async (t) => {
     const { share, local, session } = await pair(t);
     writeFileSync(join(share, 'x'), noise(200_000));
