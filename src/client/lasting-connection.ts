@@ -13,8 +13,8 @@ import { retry } from './reconnect.ts';
 export interface Redial {
   /** Milliseconds that it is tried again; 0 for one try. */
   readonly retryFor: number;
-  /** It has just broken: a try at once would meet what broke it, and everybody else. */
-  readonly waitsFirst?: boolean;
+  /** 0 by default, at once. What has just broken waits: a try at once would meet what broke it, and everybody else. */
+  readonly attempt?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onRetry?: ((next: RetryNotice) => void) | undefined;
 }
@@ -131,10 +131,10 @@ export class LastingConnection {
   }
 
   async #dial(broken: LocalstreamError, redial: Redial, signal: AbortSignal): Promise<void> {
-    const { retryFor, waitsFirst = false, onRetry: notice } = redial;
+    const { retryFor, attempt = 0, onRetry: notice } = redial;
     try {
       const reopen = () => this.#link.reopen(signal);
-      await retry(reopen, { broken, retryFor, waitsFirst, notice, signal });
+      await retry(reopen, { broken, retryFor, attempt, notice, signal });
     } catch (error) {
       // Whoever has ended it knows why.
       if (signal.aborted) throw typed(signal.reason);

@@ -13,8 +13,8 @@ export interface RetryOptions {
   readonly broken: LocalstreamError;
   /** Milliseconds after which no other try is made. */
   readonly retryFor: number;
-  /** Whether the first try waits as the others do. */
-  readonly waitsFirst: boolean;
+  /** Number of the first try: 0 is made at once, and each after it waits longer. */
+  readonly attempt: number;
   readonly notice: ((next: RetryNotice) => void) | undefined;
   readonly signal: AbortSignal;
 }
@@ -26,20 +26,19 @@ export interface RetryOptions {
  */
 export async function retry(
   open: () => Promise<void>,
-  { broken, retryFor, waitsFirst, notice, signal }: RetryOptions,
+  { broken, retryFor, attempt: first, notice, signal }: RetryOptions,
 ): Promise<void> {
   const until = performance.now() + retryFor;
-  let wait = FIRST_WAIT;
   let error = broken;
   let tries = 0;
-  for (let attempt = waitsFirst ? 1 : 0; ; attempt += 1) {
+  for (let attempt = first; ; attempt += 1) {
     if (attempt > 0) {
+      const wait = Math.min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT);
       const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
       if (pause <= 0)
         throw errorOf('LOST', `${broken.message}; gave up after ${tries} tries`, { cause: error });
       notice?.({ attempt, at: new Date(Date.now() + pause), error });
       await delay(pause, undefined, { signal }).catch(() => {});
-      wait = Math.min(wait * 2, LONGEST_WAIT);
     }
     if (signal.aborted) throw typed(signal.reason);
     tries += 1;

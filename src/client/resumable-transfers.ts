@@ -13,6 +13,7 @@ import type { Settings } from '../settings.ts';
 import type { TargetPlace } from '../transfer/target.ts';
 import type { LastingConnection } from './lasting-connection.ts';
 import { isBroken } from './link.ts';
+import { Patience } from './patience.ts';
 
 /** With the number that the transfer has on the connection of this moment. */
 type NumberedRequest = TransferRequest & { readonly id: string };
@@ -60,14 +61,16 @@ export class ResumableTransfers {
     let id = first;
     let continues: string | undefined;
     let moved = 0;
-    const onBroken = (bytesMoved: number) => {
-      moved += bytesMoved;
+    const patience = new Patience(retryFor);
+    let redial = { attempt: 0, retryFor };
+    const onBroken = (progress: Progress) => {
+      moved += progress.bytes - progress.bytesSkipped;
+      patience.reached(progress);
     };
     this.#active += 1;
     try {
       for (;;) {
-        const waitsFirst = continues !== undefined;
-        const connection = await lasting.open({ retryFor, waitsFirst, signal, onRetry });
+        const connection = await lasting.open({ ...redial, signal, onRetry });
         const { peer } = connection;
         if (peer.fingerprint !== server) options.onElsewhere?.(peer);
         server = peer.fingerprint;
@@ -84,6 +87,8 @@ export class ResumableTransfers {
           // What came through a pipe can't be read again, and what went into one not be taken back.
           if (!isBroken(broken) || retryFor === 0) throw broken;
           await lasting.lose(connection, broken);
+          redial = patience.next();
+          if (redial.retryFor <= 0) throw broken;
         }
         continues = id;
         id = newTransferId();

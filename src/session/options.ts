@@ -40,7 +40,10 @@ export interface TransferOptions {
   readonly trustMtime?: boolean;
   /** What was written is read again before it gets its name. */
   readonly verify?: boolean;
-  /** How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. */
+  /**
+   * How long a lost connection is tried again, in milliseconds; the setting `retryFor` by default, 0 for not at all. As long
+   * at the most are connections made that all break before the transfer has come further.
+   */
   readonly retryFor?: number;
   /** Told the number of the transfer as it begins, and of each that goes on with it after a lost connection. */
   readonly onTransfer?: (transferId: string) => void;

@@ -36,8 +36,8 @@ export interface TransferRequest extends SourceHow {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Told of what is received as it is settled. */
   readonly onSettled?: ((outcomes: readonly FileOutcome[]) => void) | undefined;
-  /** Told, when it breaks off, how many bytes of files had crossed. */
-  readonly onBroken?: ((bytesMoved: number) => void) | undefined;
+  /** Told, when it breaks off, how far it had come. */
+  readonly onBroken?: ((progress: Progress) => void) | undefined;
   /** Its number; a new one by default. */
   readonly id?: string;
   /** The transfer that broke off and goes on by this one. */
@@ -198,7 +198,7 @@ export class Transfers {
       onProgress?.(transfer.progress());
       return receipt;
     } catch (error) {
-      request.onBroken?.(transfer.bytesMoved);
+      request.onBroken?.(transfer.progress());
       throw error;
     } finally {
       clearInterval(timer);

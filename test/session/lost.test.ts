@@ -11,6 +11,7 @@ import { tcpServer } from '../server/wire-listener.ts';
 import { until } from '../server/wire-machines.ts';
 import { machine, noise, pair, sceneFolder } from './machines.ts';
 
+const MIB = 1024 * 1024;
 /** Far above the time of a test: nothing but what is looked at ends a connection. */
 const PATIENT = {
   retryFor: 600_000,
@@ -26,11 +27,13 @@ async function place(t: TestContext) {
   const way = {
     passed: new Set<Socket>(),
     held: [] as Socket[],
-    is: 'open' as 'open' | 'silent' | 'shut' | 'cut off',
+    is: 'open' as 'open' | 'silent' | 'shut' | 'cut off' | 'torn',
     dialled: 0,
     /** How many were ended by the way. */
     ended: 0,
     to: listener.port,
+    /** Bytes that come over a lane before it breaks, and the channel with it where the way is torn. */
+    lane: Number.POSITIVE_INFINITY,
   };
   const port = await tcpServer(t, (near) => {
     way.dialled += 1;
@@ -39,7 +42,14 @@ async function place(t: TestContext) {
       return near.resetAndDestroy();
     }
     if (way.is === 'silent') return way.held.push(near.on('error', () => {}).resume());
+    const isLane = [...way.passed].some((socket) => !socket.destroyed);
     const far = dialTcp(way.to, '127.0.0.1');
+    if (isLane)
+      far.on('data', () => {
+        if (far.bytesRead < way.lane || near.destroyed) return;
+        way.ended += 1;
+        for (const socket of way.is === 'torn' ? way.passed : [near, far]) socket.destroy();
+      });
     for (const socket of [near, far]) way.passed.add(socket.on('error', () => {}));
     if (way.is === 'cut off') {
       far.pipe(near);
@@ -158,6 +168,44 @@ suite('a session whose connection is lost', () => {
       assert.deepEqual([(await receipt).code, told], ['OK', 0]);
       assert.deepEqual(readFileSync(join(local, 'a')), noise(1000));
     });
+
+  for (const [what, is, lane] of [
+    ['lanes always break', 'open', 16 * 1024],
+    ['connection always breaks at the same place', 'torn', 512 * 1024],
+  ] as const)
+    test(`a transfer ends whose ${what}`, async (t) => {
+      const { session, way, share, local } = await place(t);
+      writeFileSync(join(share, 'a'), noise(8 * MIB));
+      Object.assign(way, { is, lane });
+      await assert.rejects(session.get(['/share/a'], `${local}/`, { retryFor: 500 }), { code: 'LOST' });
+      assert.equal(existsSync(join(local, 'a')), false);
+    });
+
+  test('a transfer that comes no further is tried less and less often', async (t) => {
+    const { session, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(8 * MIB));
+    Object.assign(way, { is: 'torn', lane: 16 * 1024 });
+    const stop = new AbortController();
+    const attempts: number[] = [];
+    const onRetry = ({ attempt }: { attempt: number }) => {
+      attempts.push(attempt);
+      if (attempts.length === 2) stop.abort();
+    };
+    const { signal } = stop;
+    await assert.rejects(session.get(['/share/a'], `${local}/`, { signal, onRetry }), { code: 'CANCELLED' });
+    assert.deepEqual(attempts, [1, 2]);
+  });
+
+  test('a transfer goes on for longer than it may be tried where each try leads further', async (t) => {
+    const { session, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(16 * MIB));
+    Object.assign(way, { is: 'torn', lane: 3 * MIB });
+    const receipt = await session.get(['/share/a'], `${local}/`, { retryFor: 500 });
+    assert.equal(receipt.code, 'OK');
+    // Each of them was waited after, as long as all tries may take that lead no further.
+    assert.ok(way.ended > 2);
+    assert.ok(readFileSync(join(local, 'a')).equals(noise(16 * MIB)));
+  });
 
   test('is not given up with those who began to make it again, and had less patience', async (t) => {
     const { session, cut, way, share, local } = await place(t);
