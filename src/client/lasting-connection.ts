@@ -23,8 +23,38 @@ interface Reopening {
   readonly made: Promise<void>;
   readonly retryFor: number;
   readonly unwanted: AbortController;
-  /** How many wait for it. */
-  wanted: number;
+  readonly waiting: Waiting;
+}
+
+/** Those who wait for it, told of each try. */
+class Waiting {
+  readonly #all = new Set<Redial>();
+  #next: RetryNotice | undefined;
+
+  get isEmpty(): boolean {
+    return this.#all.size === 0;
+  }
+
+  /** Who comes while a try is waited for hears of it too. */
+  join(redial: Redial): void {
+    this.#all.add(redial);
+    if (this.#next) redial.onRetry?.(this.#next);
+  }
+
+  leave(redial: Redial): void {
+    this.#all.delete(redial);
+  }
+
+  tell(next: RetryNotice): void {
+    this.#next = next;
+    // Those of this moment: who is told may begin another transfer, which hears of it as it joins.
+    for (const { onRetry } of [...this.#all]) onRetry?.(next);
+  }
+
+  /** The try is being made. */
+  tried(): void {
+    this.#next = undefined;
+  }
 }
 
 export class LastingConnection {
@@ -90,7 +120,7 @@ export class LastingConnection {
         continue;
       }
       try {
-        await this.#wait(reopening, signal);
+        await this.#wait(reopening, redial);
         return this.latest;
       } catch (error) {
         // Who began it may have had less patience.
@@ -124,16 +154,25 @@ export class LastingConnection {
   #reopen(lost: LocalstreamError, redial: Redial): Reopening {
     const unwanted = new AbortController();
     const signal = AbortSignal.any([this.#end.signal, unwanted.signal]);
-    const made = this.#dial(lost, redial, signal).finally(() => {
+    const waiting = new Waiting();
+    const made = this.#dial(lost, redial, waiting, signal).finally(() => {
       this.#reopening = undefined;
     });
-    return { made, retryFor: redial.retryFor, unwanted, wanted: 0 };
+    return { made, retryFor: redial.retryFor, unwanted, waiting };
   }
 
-  async #dial(broken: LocalstreamError, redial: Redial, signal: AbortSignal): Promise<void> {
-    const { retryFor, attempt = 0, onRetry: notice } = redial;
+  async #dial(
+    broken: LocalstreamError,
+    { retryFor, attempt = 0 }: Redial,
+    waiting: Waiting,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const notice = (next: RetryNotice) => waiting.tell(next);
     try {
-      const reopen = () => this.#link.reopen(signal);
+      const reopen = () => {
+        waiting.tried();
+        return this.#link.reopen(signal);
+      };
       await retry(reopen, { broken, retryFor, attempt, notice, signal });
     } catch (error) {
       // Whoever has ended it knows why.
@@ -151,18 +190,19 @@ export class LastingConnection {
   }
 
   /** Waits for another connection; it is given up with the last who waits. */
-  async #wait(reopening: Reopening, signal: AbortSignal | undefined): Promise<void> {
+  async #wait(reopening: Reopening, redial: Redial): Promise<void> {
+    const { signal } = redial;
     const { promise: stopped, reject } = Promise.withResolvers<never>();
     const stop = () => reject(cancelled(signal));
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted) stop();
-    reopening.wanted += 1;
     try {
+      reopening.waiting.join(redial);
       await Promise.race([reopening.made, stopped]);
     } finally {
       signal?.removeEventListener('abort', stop);
-      reopening.wanted -= 1;
-      if (reopening.wanted === 0 && this.#reopening === reopening)
+      reopening.waiting.leave(redial);
+      if (reopening.waiting.isEmpty && this.#reopening === reopening)
         reopening.unwanted.abort(errorOf('CANCELLED'));
     }
   }

@@ -15,7 +15,7 @@ export interface RetryOptions {
   readonly retryFor: number;
   /** Number of the first try: 0 is made at once, and each after it waits longer. */
   readonly attempt: number;
-  readonly notice: ((next: RetryNotice) => void) | undefined;
+  readonly notice: (next: RetryNotice) => void;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +37,7 @@ export async function retry(
       const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
       if (pause <= 0)
         throw errorOf('LOST', `${broken.message}; gave up after ${tries} tries`, { cause: error });
-      notice?.({ attempt, at: new Date(Date.now() + pause), error });
+      notice({ attempt, at: new Date(Date.now() + pause), error });
       await delay(pause, undefined, { signal }).catch(() => {});
     }
     if (signal.aborted) throw typed(signal.reason);

@@ -47,7 +47,7 @@ export interface TransferOptions {
   readonly retryFor?: number;
   /** Told the number of the transfer as it begins, and of each that goes on with it after a lost connection. */
   readonly onTransfer?: (transferId: string) => void;
-  /** The connection was lost: told before each try. */
+  /** The connection was lost: told before each try, whichever transfer of the session has begun with them. */
   readonly onRetry?: (next: RetryNotice) => void;
   /** The server is gone: told of the one that it has named before, at which the transfer goes on. */
   readonly onElsewhere?: (server: PeerInfo) => void;

@@ -207,6 +207,32 @@ suite('a session whose connection is lost', () => {
     assert.ok(readFileSync(join(local, 'a')).equals(noise(16 * MIB)));
   });
 
+  test('tells all transfers that wait for another one of each try', async (t) => {
+    const { session, cut, way, share, local } = await place(t);
+    writeFileSync(join(share, 'a'), noise(1000));
+    way.is = 'shut';
+    await cut();
+    const heard: string[] = [];
+    const get = async (name: string, onRetry: (attempt: number) => void = () => {}) => {
+      const told = ({ attempt }: { attempt: number }) => {
+        heard.push(`${name} ${attempt}`);
+        onRetry(attempt);
+      };
+      const { code } = await session.get(['/share/a'], join(local, name), { onRetry: told });
+      assert.equal(code, 'OK');
+    };
+    let late: Promise<void> | undefined;
+    const first = get('first', (attempt) => {
+      if (attempt === 2) way.is = 'open';
+      // While the first try is waited for.
+      else late = get('late');
+    });
+    await Promise.all([first, get('other')]);
+    await late;
+    const all = ['first 1', 'first 2', 'late 1', 'late 2', 'other 1', 'other 2'];
+    assert.deepEqual(heard.toSorted(), all);
+  });
+
   test('is not given up with those who began to make it again, and had less patience', async (t) => {
     const { session, cut, way, share, local } = await place(t);
     writeFileSync(join(share, 'a'), noise(1000));
