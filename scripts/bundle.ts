@@ -14,12 +14,15 @@ const Manifest = v.object({ name: v.string(), version: v.string(), license: v.st
 const root = join(import.meta.dirname, '..');
 const program = join(root, 'dist', 'program');
 
-/** What is imported only when it is needed stays a file of its own, which only then is read. */
+/** Imported only when it is needed, which is in all runs that move anything. */
+const NEEDED_BY_MOST = 'proper-lockfile';
+
+/** What else is imported only when it is needed stays a file of its own, which only then is read. */
 const leaveLatePackages: Plugin = {
   name: 'leave late packages',
   setup({ onResolve }) {
-    onResolve({ filter: /^[^.]/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { external: true } : undefined,
+    onResolve({ filter: /^[^.]/ }, ({ kind, path }) =>
+      kind === 'dynamic-import' && path !== NEEDED_BY_MOST ? { external: true } : undefined,
     );
   },
 };
