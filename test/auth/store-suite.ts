@@ -57,9 +57,12 @@ export function storeSuite(open: OpenStore): void {
     assert.equal((await store.find(bob))?.lastLogin?.toISOString(), '2026-02-03T04:05:06.789Z');
     await store.remove(bob);
     assert.equal(await store.find(bob), undefined);
-    for (const change of [store.remove(bob), store.setPassword(bob, 'x'), store.setDisabled(bob, true)]) {
+    for (const change of [
+      () => store.remove(bob),
+      () => store.setPassword(bob, 'x'),
+      () => store.setDisabled(bob, true),
+    ])
       await assert.rejects(change, code('NO_SUCH_USER'));
-    }
   });
 
   it('disables and enables', async (t) => {
