@@ -45,15 +45,25 @@ export class Recorder {
         if (mac !== undefined) sessions.hardware(id, mac);
       }),
     );
-    connection.on('transfer', (transfer) => this.#begin(connection, transfer));
+    const running = new Set<TransferEnd>();
+    connection.on('transfer', (transfer) => {
+      running.add(transfer);
+      this.#begin(connection, transfer);
+    });
     connection.on('settled', (transfer, outcomes) => this.#settled(transfer, outcomes));
-    connection.on('over', (transfer, result) => this.#over(connection, transfer, result));
+    connection.on('over', (transfer, result) => {
+      running.delete(transfer);
+      this.#over(connection, transfer, result);
+    });
     connection.on('refused', (error) => log.write({ error, peer: fingerprint, address, doing: 'a request' }));
-    void connection.ended.then((reason) => {
+    const end = async (reason: LocalstreamError) => {
+      // A transfer that ends with its session is put away first, and stands in it.
+      await Promise.allSettled([...running].map(({ receipt }) => receipt));
       const code = reason.code === 'CLOSED' ? 'OK' : reason.code;
       sessions.end(id, { code, reason: reason.message });
       if (code !== 'OK') log.write({ error: reason, peer: fingerprint, address, doing: 'the session' });
-    });
+    };
+    void connection.ended.then((reason) => this.#keep(end(reason)));
   }
 
   /** The peer of a session has changed something in a share here. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseSince } from '../../src/cli/commands/sessions.ts';
-import { eventsNamed, eventsOf, folderIn, run, scratch, serve } from './cli-process.ts';
+import { eventsNamed, eventsOf, folderIn, run, scratch, serve, start } from './cli-process.ts';
 import { refused } from './refused.ts';
 
 const { folder, server, client } = scratch();
@@ -105,6 +105,26 @@ test('sessions and history tell who was there and what crossed, until they are f
   assert.equal((await run(['sessions', 'forget'], here)).stdout, 'forgot 1 session\n');
   assert.equal((await run(['sessions'], here)).stdout, '');
   assert.match((await run(['sessions', 'forgot'], here)).stderr, /write sessions or sessions forget/);
+});
+
+test('a transfer that ends with its session is in the history', async () => {
+  const homes = { there: join(folder, 'cut-server'), here: join(folder, 'cut-client') };
+  writeFileSync(join(docs, 'big'), Buffer.alloc(8_000_000));
+  const served = await serve(['--open', '--share', docs], { home: homes.there });
+  const words = ['get', `${served.peer}:/docs/big`, '.', '--accept-new', '--limit', '1MB/s', '--json'];
+  const client = start(words, { home: homes.here, cwd });
+  await client.until(/"event":"progress"/);
+  client.child.kill('SIGKILL');
+  await client.ended;
+  const history = async () => eventsOf(await run(['history', '--json'], { home: homes.there, cwd }));
+  const ended = async () => {
+    const ran = await run(['sessions', '--json'], { home: homes.there, cwd });
+    return eventsNamed(eventsOf(ran), 'session')[0]?.end != null;
+  };
+  while (!(await ended()));
+  const [crossing] = eventsNamed(await history(), 'crossing');
+  assert.deepEqual([crossing?.direction, crossing?.code], ['send', 'LOST']);
+  await served.stop();
 });
 
 test('a dry run is in no history, but that of a sender who is not told', async () => {
