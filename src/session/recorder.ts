@@ -79,7 +79,8 @@ export class Recorder {
 
   /** Waits until everything that has ended is written. */
   async flush(): Promise<void> {
-    await Promise.allSettled([...this.#pending]);
+    // What ends meanwhile has something of its own to write.
+    while (this.#pending.size > 0) await Promise.allSettled([...this.#pending]);
   }
 
   #begin(connection: Connection, transfer: TransferEnd): void {
