@@ -277,6 +277,10 @@ export class SessionStore implements AsyncDisposable {
     const session = this.#own.get(id);
     if (session !== undefined) session.touched = new Date();
     this.#unwritten.add(id);
+    this.#writeSoon();
+  }
+
+  #writeSoon(): void {
     const wait = Math.max(LEAST_WAIT, this.#lastWrite + WRITE_STEP - performance.now());
     // It does not keep the process alive: whoever opened the store closes it.
     this.#timer ??= setTimeout(() => void this.flush(), wait).unref();
@@ -298,6 +302,8 @@ export class SessionStore implements AsyncDisposable {
     } catch (error) {
       for (const id of ids) this.#unwritten.add(id);
       this.#dropOldest();
+      // Nothing may be noted for long that would have it tried again.
+      this.#writeSoon();
       if (!this.#failed)
         this.#warn?.(`the history can't be written: ${error instanceof Error ? error.message : error}`);
       this.#failed = true;

@@ -174,6 +174,19 @@ test('a history that cannot be written is told once, disturbs nobody and is writ
   );
 });
 
+test('a history that could not be written is written by itself as soon as it can be', async (t) => {
+  const home = temporaryHome(t);
+  mkdirSync(home.sessionsFile);
+  const { warn, told } = warnings();
+  await using store = new SessionStore(home, BOUNDS, warn);
+  store.begin(BOB);
+  await store.flush();
+  assert.equal(told.length, 1);
+  rmdirSync(home.sessionsFile);
+  while (!existsSync(home.sessionsFile)) await pause(50);
+  assert.equal((await new SessionStore(home, BOUNDS).list()).length, 1);
+});
+
 test('sessions that begin in the same millisecond stay in their order', async (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
   const home = temporaryHome(t);
