@@ -52,7 +52,7 @@ export async function dial(context: Context, peer: PeerAddress, reach: Reach): P
         const name = shownName(question.claimedName);
         const digits = shownCheckNumber(question.checkNumber);
         output.note(
-          `waiting until somebody at "${name}" lets this machine in; the check number there must be ${digits}`,
+          `check number ${digits}, the same as there: waiting for somebody at "${name}" to let this machine in`,
           questionEvent(question, 'there', null),
         );
       },
