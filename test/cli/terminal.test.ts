@@ -36,7 +36,10 @@ describe('in a terminal', needs('tmux'), () => {
     shell.press('Enter');
     const ran = await stranger.ended;
     assert.equal(ran.status, 0, ran.stderr);
-    assert.ok(ran.stderr.includes(`check number ${digits}, the same as there`), 'both screens show the same number');
+    assert.ok(
+      ran.stderr.includes(`check number ${digits}, the same as there`),
+      'both screens show the same number',
+    );
     await shell.until(/left \d+\n(?:.*\n)*localstream :\d+>/);
 
     const other = start(['list_dir', `127.0.0.1:${port}:`], { home: client });
