@@ -13,7 +13,7 @@ import type { ManifestFolders } from './manifest-folders.ts';
 import { decodeName, type SafeName } from './name.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
 import { isRemnant } from './publish.ts';
-import type { LiveEntry } from './receiver-entries.ts';
+import { type Branch, failureOf, type LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { Settlement } from './settlement.ts';
 import type { Present, TargetStore } from './target-store.ts';
@@ -95,8 +95,24 @@ export class EntryAnswers<Folder> {
       return this.#settled(live, OUTCOME.committed);
     }
     const entered = this.#store.enter(folder, name, mode);
-    this.#folders.descend(live, entered);
-    return this.#settled(live, entered.created ? OUTCOME.committed : OUTCOME.same);
+    const branch = this.#folders.descend(live, entered);
+    live.batch.afterAnswers.push(() => this.#settleFolder(live, branch, entered));
+    return { code: ANSWER.skip };
+  }
+
+  /** A folder that nothing comes into yet is made now; of another its files tell why it can't be made. */
+  #settleFolder(
+    live: LiveEntry<Folder>,
+    branch: Branch<Folder>,
+    { folder, created }: ReturnType<TargetStore<Folder>['enter']>,
+  ): void {
+    try {
+      if (!branch.expectsFiles && this.#store.isUnmade(folder)) this.#store.make(folder);
+      this.#settlement.settle(live, created ? OUTCOME.committed : OUTCOME.same, 'OK', NO_DIGEST, '');
+    } catch (error) {
+      branch.failure = failureOf(error);
+      this.#settlement.fail(live, error);
+    }
   }
 
   /** Whether what an earlier part of the transfer has left under a name may be this. */
@@ -199,6 +215,7 @@ export class EntryAnswers<Folder> {
       return this.#bases.start(live, { partial: true, old: old && large ? name : undefined }, false);
     this.#budget.reserve(live, size);
     if (old) return this.#describe(live, folder, name, size, false);
+    live.branch.expectsFiles = true;
     return { code: ANSWER.send };
   }
 

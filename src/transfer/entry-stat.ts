@@ -80,7 +80,10 @@ export function entryStat(stats: BigIntStats): EntryStat {
 }
 
 /** Whether two looks saw the same inode. */
-export function sameInode(one: EntryStat, other: EntryStat): boolean {
+export function sameInode(
+  one: Pick<EntryStat, 'device' | 'inode'>,
+  other: Pick<EntryStat, 'device' | 'inode'>,
+): boolean {
   return one.inode === other.inode && one.device === other.device;
 }
 

@@ -14,12 +14,14 @@ import { decodeName, foldsByDefault, fsPath, type SafeName } from './name.ts';
 import {
   createEmpty,
   createRegular,
+  createWhole,
   type FileUse,
   type OpenedFile,
   openRegular,
   requireFile,
 } from './regular-file.ts';
 import { attempt, failedWith } from './system-error.ts';
+import type { WholeFile } from './target-store.ts';
 
 /** See the head of this file. */
 export class Folder {
@@ -131,6 +133,11 @@ export class Folder {
     return createRegular(this.#handle.at(name), name);
   }
 
+  /** Creates a file that was not there with all that belongs to it. Throws EXISTS; what there is of it then stays. */
+  createWhole(file: WholeFile): void {
+    createWhole(this.#handle.at(file.name), file);
+  }
+
   /** Takes a name with an empty file, mode 0600. Throws EXISTS. */
   createEmpty(name: SafeName): EntryStat {
     return createEmpty(this.#handle.at(name), name);
@@ -211,6 +218,17 @@ export class Folder {
   /** What is in the folder, in the order of the file system, a few hundred entries in memory at once. */
   list(): Generator<ListedEntry, void, undefined> {
     return listEntries(this.#handle.at('.'), this.path);
+  }
+
+  /** Whether this user may make entries here, as far as that can be told beforehand. */
+  isWritable(): boolean {
+    try {
+      fs.accessSync(this.#handle.at('.'), fs.constants.W_OK | fs.constants.X_OK);
+      return true;
+    } catch {
+      // Whoever writes all the same is told why it fails.
+      return false;
+    }
   }
 
   /** Bytes that this user may still write on this file system. */

@@ -13,7 +13,7 @@ import type { PieceBuffer } from './piece-buffer.ts';
 import { type LiveEntry, oldDigest } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { Settlement } from './settlement.ts';
-import type { PartialFile, Placement, TargetStore } from './target-store.ts';
+import type { PartialFile, Placement, TargetStore, WholeFile } from './target-store.ts';
 import { isZero } from './zeros.ts';
 
 interface OpenFile<Folder> {
@@ -21,6 +21,16 @@ interface OpenFile<Folder> {
   readonly partial: PartialFile;
   digest: Digest;
   position: number;
+}
+
+interface PackedFile<Folder> {
+  readonly live: LiveEntry<Folder>;
+  readonly bytes: Buffer;
+  readonly digest: Buffer;
+}
+
+function depthOf(file: PackedFile<unknown> | undefined): number {
+  return file?.live.branch.depth ?? 0;
 }
 
 /** Writes what arrives. One file at most is under way: the source sends them one after another. */
@@ -72,24 +82,62 @@ export class IncomingFile<Folder> {
 
   /** Takes small files, each of them whole. */
   takePack(header: FrameHeader, payload: Buffer): void {
-    for (const file of readPack(payload)) {
-      const live = this.#settlement.find(header.batch, file.index);
-      if (!live) {
-        // Given up here while it was on its way; a batch that never was is the source's fault.
-        if (header.batch < this.#settlement.nextBatch) continue;
-        throw errorOf('BAD_MESSAGE', 'a pack belongs to no batch');
-      }
-      if (live.entry.kind !== ENTRY.file || file.bytes.length !== live.entry.size)
-        throw errorOf('BAD_MESSAGE', 'a packed file is not what was announced');
-      if (live.state === 'settled') continue;
-      if (this.isAt(live)) throw errorOf('BAD_MESSAGE', 'the source packed a file that it had begun');
-      if (live.state !== 'wanted' && live.state !== 'have')
-        throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
-      this.#writePacked(live, file.bytes, file.digest);
+    const unmade = new Map<Folder, PackedFile<Folder>[]>();
+    for (const { index, bytes, digest } of readPack(payload)) {
+      const live = this.#packedEntry(header, index, bytes.length);
+      if (live === undefined) continue;
+      const { folder } = live.branch;
+      if (folder === undefined || this.#options.verify || !this.#store.isUnmade(folder))
+        this.#writePacked({ live, bytes, digest });
+      else unmade.set(folder, [...(unmade.get(folder) ?? []), { live, bytes, digest }]);
+    }
+    // Making a folder makes those around it, so these come first.
+    const outerFirst = [...unmade].sort(([, [a]], [, [b]]) => depthOf(a) - depthOf(b));
+    for (const [folder, files] of outerFirst) this.#writeFolder(folder, files);
+  }
+
+  /** The entry that a packed file belongs to; undefined where it is not wanted any more. */
+  #packedEntry(header: FrameHeader, index: number, size: number): LiveEntry<Folder> | undefined {
+    const live = this.#settlement.find(header.batch, index);
+    if (!live) {
+      // Given up here while it was on its way; a batch that never was is the source's fault.
+      if (header.batch < this.#settlement.nextBatch) return undefined;
+      throw errorOf('BAD_MESSAGE', 'a pack belongs to no batch');
+    }
+    if (live.entry.kind !== ENTRY.file || size !== live.entry.size)
+      throw errorOf('BAD_MESSAGE', 'a packed file is not what was announced');
+    if (live.state === 'settled') return undefined;
+    if (this.isAt(live)) throw errorOf('BAD_MESSAGE', 'the source packed a file that it had begun');
+    if (live.state !== 'wanted' && live.state !== 'have')
+      throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
+    return live;
+  }
+
+  /** Writes files of a folder that is not made yet: with it, or else one by one. */
+  #writeFolder(folder: Folder, files: readonly PackedFile<Folder>[]): void {
+    const whole: WholeFile[] = [];
+    for (const { live, bytes, digest } of files) {
+      const { name, entry } = live;
+      if (name !== undefined && digestOf(bytes).equals(digest))
+        whole.push({ name, bytes, mode: entry.mode, mtime: entry.mtime });
+    }
+    const isMade = whole.length === files.length && this.#store.makeWith(folder, whole);
+    for (const [index, file] of files.entries()) {
+      const made = isMade ? whole[index] : undefined;
+      if (made) this.#commitPacked(file, made.name);
+      // One that is packed twice is settled by now.
+      else if (file.live.state !== 'settled') this.#writePacked(file);
     }
   }
 
-  #writePacked(live: LiveEntry<Folder>, bytes: Buffer, digest: Buffer): void {
+  #commitPacked({ live, bytes, digest }: PackedFile<Folder>, saved: SafeName): void {
+    this.#options.counters.bytes += bytes.length;
+    this.#budget.use(live, bytes.length);
+    this.#settlement.commit(live, saved, Buffer.from(digest));
+  }
+
+  #writePacked(file: PackedFile<Folder>): void {
+    const { live, bytes, digest } = file;
     const { branch, name, entry } = live;
     try {
       if (!digestOf(bytes).equals(digest)) throw errorOf('INTEGRITY');
@@ -98,9 +146,7 @@ export class IncomingFile<Folder> {
       const saved = this.#options.verify
         ? this.#writeVerified(branch.folder, name, bytes, digest, placement)
         : this.#store.writeSmall(branch.folder, name, bytes, placement);
-      this.#options.counters.bytes += bytes.length;
-      this.#budget.use(live, bytes.length);
-      this.#settlement.commit(live, saved, Buffer.from(digest));
+      this.#commitPacked(file, saved);
     } catch (error) {
       if (this.#isOvertaken(live, error, bytes.length, digest)) this.#settleSame(live, Buffer.from(digest));
       else this.#settlement.fail(live, error);

@@ -74,11 +74,14 @@ export class ManifestFolders<Folder> {
     }
   }
 
-  /** The entries that follow are of this folder. Without a handle nothing is there to write into, for one reason or another. */
+  /**
+   * The entries that follow are of this folder, which is returned. Without a handle nothing is there to write into, for one
+   * reason or another.
+   */
   descend(
     live: LiveEntry<Folder>,
     own: Partial<Pick<Branch<Folder>, 'folder' | 'created' | 'excluded' | 'failure'>>,
-  ): void {
+  ): Branch<Folder> {
     const { created = false, excluded = false, failure, folder } = own;
     const { mtime } = live.entry;
     const mode = this.#setsMode(live, created) ? live.entry.mode : undefined;
@@ -97,6 +100,7 @@ export class ManifestFolders<Folder> {
     live.branch.pending += 1;
     this.#branches.add(branch);
     this.#here = branch;
+    return branch;
   }
 
   /** The entries that follow are of the folder above. Returns the one that got its last entry. */
@@ -146,6 +150,7 @@ function newBranch<Folder>(
     failure: undefined,
     created: false,
     excluded: false,
+    expectsFiles: false,
     attributes: { mode: 0, mtime: 0 },
     ...own,
     pending: 0,

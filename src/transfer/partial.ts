@@ -116,6 +116,20 @@ function dropSecondNames(folder: Folder, name: SafeName, target: EntryStat): boo
   return dropped;
 }
 
+/**
+ * Folders that an earlier run was filling when it was killed (see `filled-folder.ts`). To be asked by who has claimed the
+ * target: then one with our own number is of an earlier process that had it.
+ */
+export function leftFolders(folder: Folder, name: SafeName): SafeName[] {
+  const left = partialsIn(folder).get(hashOf(name)) ?? [];
+  return [...left].filter((partial) => {
+    const stat = folder.lookup(partial);
+    if (stat?.type !== 'folder' || !isOwnedByUs(stat)) return false;
+    const writer = writerOf(partial);
+    return writer === process.pid || writerIsGone(writer, stat);
+  });
+}
+
 /** An open partial. */
 export interface OpenedPartial {
   readonly partial: SafeName;
@@ -242,8 +256,12 @@ function adoptable(folder: Folder, earlier: Iterable<SafeName>): Candidate[] {
 }
 
 function isOurs(stat: EntryStat): boolean {
+  return stat.type === 'file' && stat.links === 1 && isOwnedByUs(stat);
+}
+
+function isOwnedByUs(stat: EntryStat): boolean {
   const user = process.geteuid?.();
-  return stat.type === 'file' && stat.links === 1 && (user === undefined || stat.owner === user);
+  return user === undefined || stat.owner === user;
 }
 
 function writerOf(partial: SafeName): number {

@@ -28,10 +28,12 @@ export interface Branch<Folder> {
   readonly depth: number;
   /** Undefined when it could not be entered: all below it fails. */
   readonly folder: Folder | undefined;
-  readonly failure: Failure | undefined;
+  failure: Failure | undefined;
   readonly created: boolean;
   /** Left out by the receiver's own rules, with all that is in it. */
   readonly excluded: boolean;
+  /** Files are on their way to it: it need not be made before they come. */
+  expectsFiles: boolean;
   /** Entries below it that are not settled. */
   pending: number;
   closed: FolderAttributes | undefined;

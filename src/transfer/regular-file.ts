@@ -2,8 +2,9 @@
 import * as fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
-import { type EntryStat, entryStat } from './entry-stat.ts';
-import { attempt, failedWith } from './system-error.ts';
+import { type EntryStat, entryStat, fsTime } from './entry-stat.ts';
+import { attempt, failedWith, unlessRefused } from './system-error.ts';
+import type { WholeFile } from './target-store.ts';
 
 // Windows has none of these.
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
@@ -51,6 +52,20 @@ export function openRegular(way: string | Buffer, use: FileUse, name: string): O
 /** Creates a file that was not there, mode 0600, for reading and writing. Throws EXISTS. */
 export function createRegular(way: string | Buffer, name: string): number {
   return attempt('create', name, () => fs.openSync(way, O_RDWR | O_CREAT | O_EXCL | CAREFUL, 0o600));
+}
+
+/** Creates a file that was not there with all that belongs to it, and closes it. Throws EXISTS. */
+export function createWhole(way: string | Buffer, { name, bytes, mode, mtime }: WholeFile): void {
+  attempt('create', name, () => {
+    const descriptor = fs.openSync(way, O_WRONLY | O_CREAT | O_EXCL | CAREFUL, 0o600);
+    try {
+      writeFully(descriptor, bytes, 0);
+      unlessRefused(() => fs.fchmodSync(descriptor, mode & 0o777));
+      unlessRefused(() => fs.futimesSync(descriptor, Date.now() / 1000, fsTime(mtime)));
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  });
 }
 
 /** Creates an empty file that was not there, mode 0600, and closes it. Throws EXISTS. */

@@ -202,6 +202,18 @@ export class StreamTarget implements TargetStore<true> {
     return notHere();
   }
 
+  isUnmade(): boolean {
+    return false;
+  }
+
+  make(): never {
+    return notHere();
+  }
+
+  makeWith(): boolean {
+    return false;
+  }
+
   enterNew(): never {
     return notHere();
   }

@@ -86,6 +86,17 @@ export function attempt<T>(action: FileAction, name: string, step: () => T): T {
   }
 }
 
+/** Does what the file system may refuse because it has no such thing; false if it did. */
+export function unlessRefused(step: () => void): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    if (!failedWith(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) throw error;
+    return false;
+  }
+}
+
 /** Whether a system call failed in one of these ways. */
 export function failedWith(error: unknown, ...codes: readonly string[]): boolean {
   const code = nameOf(error instanceof LocalstreamError ? error.cause : error);

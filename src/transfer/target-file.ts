@@ -12,7 +12,7 @@ import type { SafeName } from './name.ts';
 import { leavePartial, type OpenedPartial, openPartial, statPartial } from './partial.ts';
 import { type CommitPolicy, type Published, publish } from './publish.ts';
 import { readFully, writeFully } from './regular-file.ts';
-import { type FileAction, failedWith, fileError } from './system-error.ts';
+import { type FileAction, failedWith, fileError, unlessRefused } from './system-error.ts';
 
 /** Written bytes after which they are brought to the disk, so that a crash costs no more than these. */
 const SYNC_BYTES = 64 * 1024 * 1024;
@@ -269,17 +269,6 @@ export class TargetFile {
     this.#state = 'ended';
     this.#opened.release();
     this.#letGo();
-  }
-}
-
-/** Does what the file system may refuse because it has no such thing; false if it did. */
-function unlessRefused(step: () => void): boolean {
-  try {
-    step();
-    return true;
-  } catch (error) {
-    if (!failedWith(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) throw error;
-    return false;
   }
 }
 

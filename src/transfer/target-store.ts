@@ -18,6 +18,15 @@ export interface Placement {
   readonly place: 'never' | 'replace' | 'rename';
 }
 
+/** A small file that has come whole, its digest checked. */
+export interface WholeFile {
+  readonly name: SafeName;
+  readonly bytes: Buffer;
+  readonly mode: number;
+  /** Microseconds since 1970. */
+  readonly mtime: number;
+}
+
 export interface FolderAttributes {
   readonly mode: number | undefined;
   /** Microseconds since 1970. */
@@ -61,8 +70,17 @@ export interface TargetStore<Folder> {
   excludes(path: string, isFolder: boolean): boolean;
   /** The name that an earlier part of this transfer gave to something whose own was taken; in a drop-box, to anything. */
   renamed(path: string): SafeName | undefined;
-  /** Makes or enters a folder; a new one has its mode from the start, and its owner may use it until it is left. */
+  /**
+   * Enters a folder, a new one where there is none: that has its mode from the start, and its owner may use it until it is
+   * left. Unless it is made at once, whatever goes into it makes it.
+   */
   enter(parent: Folder, name: SafeName, mode: number): { readonly folder: Folder; readonly created: boolean };
+  /** Whether a folder was entered that is still to be made. */
+  isUnmade(folder: Folder): boolean;
+  /** Makes it now. */
+  make(folder: Folder): void;
+  /** Makes it with these files in it, all at once. False: nothing was done, and each has to be written by itself. */
+  makeWith(folder: Folder, files: readonly WholeFile[]): boolean;
   /** Makes a folder under its name, or a free one. */
   enterNew(
     parent: Folder,

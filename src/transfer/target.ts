@@ -1,7 +1,8 @@
 /** The files behind a receiver: where the roots of a transfer go, the folders on the way, and the only writer. */
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
-import type { EntryStat } from './entry-stat.ts';
+import { type EntryStat, sameInode } from './entry-stat.ts';
+import { makeFilled, removeLeftFolders } from './filled-folder.ts';
 import type { FilterRules } from './filter-rules.ts';
 import { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
@@ -18,6 +19,7 @@ import type {
   Placement,
   Present,
   TargetStore,
+  WholeFile,
 } from './target-store.ts';
 
 /** Where a transfer is to be written. */
@@ -53,8 +55,12 @@ export interface TargetFolder {
   readonly parent: TargetFolder | undefined;
   readonly name: SafeName;
   folder: Folder | undefined;
-  readonly device: bigint;
-  readonly inode: bigint;
+  /** Which it is; undefined as long as it is not made. */
+  inode: Pick<EntryStat, 'device' | 'inode'> | undefined;
+  /** The mode that a new one is made with. */
+  readonly mode: number;
+  /** This transfer makes or has made it. What others put into it meanwhile shows when a file is to get its name. */
+  isOwn: boolean;
   /** Where names that differ by case are one file: what this transfer has put here. */
   readonly names: Map<string, SafeName> | undefined;
 }
@@ -72,7 +78,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   readonly #names: ReadonlyMap<string, { readonly name: SafeName; readonly kind: OfferedRoot['type'] }>;
   readonly #renamed: ReadonlyMap<string, SafeName>;
   readonly #folds: boolean;
-  readonly #protected: { readonly device: bigint; readonly inode: bigint } | undefined;
+  readonly #protected: Pick<EntryStat, 'device' | 'inode'> | undefined;
   /** Open folders, the one used longest ago first. */
   readonly #open = new Set<TargetFolder>();
   readonly #root: Folder;
@@ -95,7 +101,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
     this.#root = folder;
     // Finding out writes a file for an instant.
     this.#folds = !place.dryRun && folder.foldsCase();
-    this.#top = this.#adopt(undefined, '' as SafeName, folder);
+    this.#top = this.#note(undefined, '' as SafeName, 0);
+    this.#adopt(this.#top, folder);
     this.#protected = place.protectedFolder === undefined ? undefined : inodeOf(place.protectedFolder);
   }
 
@@ -114,26 +121,45 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   enter(parent: TargetFolder, name: SafeName, mode: number): { folder: TargetFolder; created: boolean } {
     this.#noteName(parent, name);
-    const folder = this.#use(parent).ensureChild(name);
-    // Killed before it is left, it already has what its owner and others need.
-    if (folder.isNew) folder.setMode(mode | 0o700);
-    return { folder: this.#adopt(parent, name, folder), created: folder.isNew };
+    const target = this.#note(parent, name, mode);
+    target.isOwn = this.isUnmade(parent) || this.#isToMake(this.#use(parent), name);
+    if (!target.isOwn) this.make(target);
+    return { folder: target, created: target.isOwn };
+  }
+
+  isUnmade(target: TargetFolder): boolean {
+    return target.inode === undefined;
+  }
+
+  make(target: TargetFolder): void {
+    this.#use(target);
+  }
+
+  makeWith(target: TargetFolder, files: readonly WholeFile[]): boolean {
+    if (target.parent === undefined || this.#place.durable) return false;
+    const above = this.#use(target.parent);
+    removeLeftFolders(above, target.name);
+    target.inode = makeFilled(above, target.name, target.mode, files);
+    return target.inode !== undefined;
   }
 
   enterNew(parent: TargetFolder, name: SafeName, mode: number): { folder: TargetFolder; name: SafeName } {
     const above = this.#use(parent);
     for (const candidate of namesFor(name)) {
       if (above.lookup(candidate) !== undefined) continue;
-      const folder = above.makeChild(candidate);
-      folder.setMode(mode | 0o700);
-      return { folder: this.#adopt(parent, candidate, folder), name: candidate };
+      const target = this.#note(parent, candidate, mode);
+      this.#adopt(target, above.makeChild(candidate));
+      return { folder: target, name: candidate };
     }
     throw noFreeName(name);
   }
 
   peek(parent: TargetFolder, name: SafeName): TargetFolder | undefined {
     const folder = this.#use(parent);
-    return folder.lookup(name) === undefined ? undefined : this.#adopt(parent, name, folder.child(name));
+    if (folder.lookup(name) === undefined) return undefined;
+    const target = this.#note(parent, name, 0);
+    this.#adopt(target, folder.child(name));
+    return target;
   }
 
   leave(target: TargetFolder, attributes: FolderAttributes | undefined): void {
@@ -153,14 +179,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   remove(parent: TargetFolder, name: SafeName): void {
-    this.#use(parent).removeIfEmpty(name);
+    if (!this.isUnmade(parent)) this.#use(parent).removeIfEmpty(name);
   }
 
   present(target: TargetFolder, name: SafeName): Present | undefined {
     this.#noteName(target, name);
+    if (target.isOwn) return undefined;
     const folder = this.#use(target);
-    // Made by this transfer. What others put into it meanwhile shows when a file is to get its name.
-    if (folder.isNew) return undefined;
     let stat = folder.lookup(name);
     if (stat && !this.#place.dryRun && removeSecondNames(folder, name, stat)) stat = folder.lookup(name);
     this.#looked = stat && { target, name, stat };
@@ -168,7 +193,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   hasPartial(target: TargetFolder, name: SafeName): boolean {
-    return hasPartial(this.#use(target), name);
+    return !target.isOwn && hasPartial(this.#use(target), name);
   }
 
   openPartial(target: TargetFolder, name: SafeName, size: number): PartialFile {
@@ -222,8 +247,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   protects(target: TargetFolder, name: SafeName): boolean {
     const secret = this.#protected;
-    if (!secret || !name.startsWith('.')) return false;
-    return target.inode === secret.inode && target.device === secret.device;
+    if (!secret || !target.inode || !name.startsWith('.')) return false;
+    return sameInode(target.inode, secret);
   }
 
   freeBytes(): number {
@@ -251,12 +276,24 @@ export class TargetTree implements TargetStore<TargetFolder> {
     return TargetFile.open(this.#use(target), name, { size: size < 0 ? undefined : size, durable, basis });
   }
 
-  #adopt(parent: TargetFolder | undefined, name: SafeName, folder: Folder): TargetFolder {
-    const { device, inode } = folder.statSelf();
+  /** Whether a folder will be a new one, as far as that can be told beforehand, and may be made when it is needed. */
+  #isToMake(above: Folder, name: SafeName): boolean {
+    return above.lookup(name) === undefined && above.isWritable();
+  }
+
+  #note(parent: TargetFolder | undefined, name: SafeName, mode: number): TargetFolder {
     const names = this.#folds ? new Map<string, SafeName>() : undefined;
-    const target: TargetFolder = { parent, name, folder, device, inode, names };
-    if (parent) this.#touch(target);
-    return target;
+    return { parent, name, folder: undefined, inode: undefined, mode, isOwn: false, names };
+  }
+
+  /** Takes the open folder that a noted one is. */
+  #adopt(target: TargetFolder, folder: Folder): void {
+    target.isOwn = folder.isNew;
+    // Killed before it is left, it already has what its owner and others need.
+    if (folder.isNew) folder.setMode(target.mode | 0o700);
+    target.inode = folder.statSelf();
+    target.folder = folder;
+    if (target.parent) this.#touch(target);
   }
 
   #use(target: TargetFolder): Folder {
@@ -265,9 +302,15 @@ export class TargetTree implements TargetStore<TargetFolder> {
       return target.folder;
     }
     if (!target.parent) throw errorOf('INTERNAL', 'the root of a transfer is closed');
-    const folder = this.#use(target.parent).child(target.name);
-    const stat = folder.statSelf();
-    if (stat.inode !== target.inode || stat.device !== target.device) {
+    const above = this.#use(target.parent);
+    if (!target.inode) {
+      removeLeftFolders(above, target.name);
+      const made = above.ensureChild(target.name);
+      this.#adopt(target, made);
+      return made;
+    }
+    const folder = above.child(target.name);
+    if (!sameInode(folder.statSelf(), target.inode)) {
       folder.close();
       throw errorOf('IO', `the folder '${target.name}' was replaced while it was used`);
     }
@@ -305,7 +348,7 @@ function* namesFor(name: SafeName): Generator<SafeName, void, undefined> {
   yield* freeNames(name);
 }
 
-function inodeOf(path: string): { device: bigint; inode: bigint } | undefined {
+function inodeOf(path: string): EntryStat | undefined {
   try {
     using folder = Folder.open(path);
     return folder.statSelf();

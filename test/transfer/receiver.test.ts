@@ -502,6 +502,7 @@ suite('a name that another takes while the file is on its way', () => {
     const ended = (t: TestContext, there: Buffer) => {
       const victim = new Victim(t, { existing: 'fail' });
       victim.manifest(within(entry('file', 'x', { size })));
+      mkdirSync(join(victim.target, 'root'));
       writeFileSync(join(victim.target, 'root', 'x'), there);
       if (size < MIB) victim.pack([{ index: 1, bytes: bytes(size) }]);
       else {
