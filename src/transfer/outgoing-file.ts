@@ -24,6 +24,8 @@ import { isZero } from './zeros.ts';
 
 /** Files up to this size travel in packs. */
 const PACK_LIMIT = 256 * 1024;
+/** A pack filled by this share ends with a folder: the target makes a folder with all its files at less cost than file by file. */
+const FULL_ENOUGH = 0.7;
 /** What one call may read without yielding: files, and pieces of one file. */
 const FILES_A_CALL = 256;
 const PIECES_A_CALL = 16;
@@ -116,11 +118,15 @@ export class OutgoingFile<Reference> {
   #writePack(slot: Buffer, batch: number): Written {
     const limit = HEADER_BYTES + maxPayload(this.#options.chunk);
     let offset = HEADER_BYTES;
+    let last = -1;
     for (let files = 0; files < FILES_A_CALL; files += 1) {
       const live = this.#queue.first;
       if (!live || live.batch.number !== batch || !isPackable(live, this.#options.chunk)) break;
       const { size } = live.source.entry;
       if (offset + PACK_FIXED + size > limit || this.#notices.sameIsFull) break;
+      // Something else lies between in the manifest, mostly the end of a folder.
+      if (live.index > last + 1 && offset > limit * FULL_ENOUGH) break;
+      last = live.index;
       this.#queue.shift();
       const start = offset + PACK_FIXED;
       let digest: Buffer;
