@@ -337,4 +337,50 @@ suite('a process that is killed', () => {
       `${moved} for ${sizeOf(source)} after ${kills} kills`,
     );
   });
+
+  test('while it makes folders leaves no half under a name, and in the end nothing else', async (t) => {
+    const base = quickFolder(t);
+    const [from, to] = [join(base, 'from'), join(base, 'to')];
+    mkdirSync(to);
+    for (let folder = 0; folder < 60; folder += 1) {
+      mkdirSync(join(from, 'tree', `d${folder}`), { recursive: true });
+      for (let file = 0; file < 40; file += 1)
+        writeFileSync(
+          join(from, 'tree', `d${folder}`, `f${file}`),
+          bytesOf({ ...content(900), seed: folder * 40 + file }),
+        );
+    }
+    const source = survey(from);
+    const program = fileURLToPath(new URL('./engine-process.ts', import.meta.url));
+    const random = randomNumbers(11);
+    let kills = 0;
+    for (;;) {
+      const milliseconds = kills < 12 ? 1 + random(50) : 0;
+      const words = [
+        program,
+        join(from, 'tree'),
+        to,
+        join(base, 'notes'),
+        String(kills),
+        String(milliseconds),
+      ];
+      const [code, signal] = await once(
+        spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'inherit'] }),
+        'close',
+      );
+      if (signal === null) {
+        assert.equal(code, 0);
+        break;
+      }
+      kills += 1;
+      for (const [path, { value }] of survey(to))
+        if (!path.split('/').some(isPartialName) && source.get(path)?.value !== value)
+          assert.fail(`'${path}' is not what was sent`);
+    }
+    assert.ok(kills >= 3);
+    const after = survey(to);
+    assert.deepEqual([...after.keys()].sort(), [...source.keys()].sort());
+    for (const [path, { value, mode }] of source)
+      assert.deepEqual([after.get(path)?.value, after.get(path)?.mode], [value, mode]);
+  });
 });
