@@ -306,8 +306,31 @@ function usageError(error: CommanderError, command: Command | undefined): Locals
     )
     .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value");
   return errorOf('USAGE', command === undefined ? message : `${command.name}: ${message}`, {
-    hint: `see "help${command === undefined ? '' : ` ${command.name}`}"`,
+    hint: habitHint(message, command) ?? `see "help${command === undefined ? '' : ` ${command.name}`}"`,
   });
+}
+
+const MOVING = ['get', 'put', 'mget', 'mput', 'send', 'send_file', 'receive', 'receive_file'];
+const DIALLING = [...MOVING, 'list_dir', 'connect'];
+
+/** What hands that know scp and rsync type without being asked, and where. */
+const HABITS: readonly {
+  readonly option: RegExp;
+  readonly commands: readonly string[];
+  readonly hint: string;
+}[] = [
+  {
+    option: /^(?:-[ra]+|-R|--recursive|--archive)$/,
+    commands: MOVING,
+    hint: 'leave it out: folders go whole, with their times and permissions',
+  },
+  { option: /^-[pP]$/, commands: DIALLING, hint: 'write a port behind the host: HOST:PORT' },
+];
+
+function habitHint(message: string, command: Command | undefined): string | undefined {
+  const given = /^unknown option '(.*?)'/.exec(message)?.[1];
+  if (given === undefined || command === undefined) return undefined;
+  return HABITS.find(({ option, commands }) => option.test(given) && commands.includes(command.name))?.hint;
 }
 
 function unknownCommand(name: string, grammar: Grammar, error?: CommanderError): LocalstreamError {

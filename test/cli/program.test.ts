@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { helpOf, type Invocation, parseWords, type Surface } from '../../src/cli/program.ts';
 import { commandsFor } from '../../src/cli/table.ts';
+import { LocalstreamError } from '../../src/errors.ts';
 import { refused } from './refused.ts';
 
 function parsed(words: string[], surface: Surface = 'once'): Extract<Invocation, { kind: 'command' }> {
@@ -89,6 +90,23 @@ test('wrong usage is told in one line with what would be right', () => {
   ];
   for (const [surface, words, message] of table) refused(() => parseWords(words, surface), message);
   refused(() => helpOf('gett', 'once'), /there is no command gett/);
+});
+
+test('options that other programs want are answered with how it is done here', () => {
+  const hintOf = (words: string[]) => {
+    try {
+      parseWords(words, 'once');
+    } catch (error) {
+      return error instanceof LocalstreamError ? error.hint : undefined;
+    }
+    return undefined;
+  };
+  for (const option of ['-r', '-R', '-a', '-ra', '--recursive'])
+    assert.match(hintOf(['get', option, 'nas:/docs', '.']) ?? '', /^leave it out: folders go whole/);
+  for (const option of ['-p', '-P'])
+    assert.match(hintOf(['list_dir', option, '22', 'nas:']) ?? '', /^write a port behind the host/);
+  assert.equal(hintOf(['list_dir', '-r', 'nas:']), 'see "help list_dir"');
+  assert.equal(hintOf(['verify', '-p', 'x']), 'see "help verify"');
 });
 
 test('every command refuses an unknown option and too many arguments', () => {
