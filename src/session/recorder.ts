@@ -122,7 +122,8 @@ export class Recorder {
       sessions.transfer(connection.id, {
         id: transfer.id,
         direction: transfer.direction,
-        paths: entry?.paths ?? [],
+        // Of one that ended before anything was settled, what it was to be.
+        paths: entry && entry.paths.length > 0 ? entry.paths : transfer.names.slice(0, HISTORY_PATHS),
         files: failed ? progress.files : result.files,
         bytes: failed ? progress.bytes : result.bytes,
         code: result.code,

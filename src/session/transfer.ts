@@ -12,6 +12,7 @@ import type { ExistingPolicy, MessageOf, Outgoing } from '../protocol/messages.t
 import type { FilterRules } from '../transfer/filter-rules.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
 import type { Settled } from '../transfer/progress.ts';
+import { rootNameOf } from '../transfer/root-name.ts';
 import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
@@ -83,6 +84,8 @@ export class TransferEnd {
   /** Settles when the transfer has ended and everything of it is put away. */
   readonly receipt: Promise<Receipt>;
   readonly startedAt = new Date();
+  /** What its roots were offered as, once that is known. */
+  names: readonly string[] = [];
   /** Where it is received to, once it is known. */
   place: TargetPlace | undefined;
   /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
@@ -134,6 +137,7 @@ export class TransferEnd {
   /** Starts to read and send. What keeps it from that ends it, which its receipt tells. */
   startSource(roots: readonly SourceSpec[], how: SourceHow = {}): void {
     const { rules, follow = false, group, seal } = how;
+    this.names = roots.map(rootNameOf);
     let line: WorkerLine;
     try {
       line = this.#open(group);
@@ -157,6 +161,7 @@ export class TransferEnd {
 
   /** Starts to receive and write. */
   startTarget(place: TargetPlace, existing: ExistingPolicy): void {
+    this.names = place.names.map(([offered]) => offered);
     this.place = place;
     const line = this.#open();
     line.post({

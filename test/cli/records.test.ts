@@ -112,18 +112,31 @@ test('a transfer that ends with its session is in the history', async () => {
   writeFileSync(join(docs, 'big'), Buffer.alloc(8_000_000));
   const served = await serve(['--open', '--share', docs], { home: homes.there });
   const words = ['get', `${served.peer}:/docs/big`, '.', '--accept-new', '--limit', '1MB/s', '--json'];
-  const client = start(words, { home: homes.here, cwd });
-  await client.until(/"event":"progress"/);
-  client.child.kill('SIGKILL');
-  await client.ended;
+  for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+    const client = start(words, { home: homes.here, cwd });
+    await client.until(/"event":"progress"/);
+    client.child.kill(signal);
+    await client.ended;
+  }
+  const [stopped] = eventsNamed(
+    eventsOf(await run(['history', '--json'], { home: homes.here, cwd })),
+    'crossing',
+  );
+  assert.deepEqual([stopped?.direction, stopped?.code, stopped?.paths], ['receive', 'CANCELLED', ['big']]);
   const history = async () => eventsOf(await run(['history', '--json'], { home: homes.there, cwd }));
   const ended = async () => {
     const ran = await run(['sessions', '--json'], { home: homes.there, cwd });
     return eventsNamed(eventsOf(ran), 'session')[0]?.end != null;
   };
   while (!(await ended()));
-  const [crossing] = eventsNamed(await history(), 'crossing');
-  assert.deepEqual([crossing?.direction, crossing?.code], ['send', 'LOST']);
+  const crossings = eventsNamed(await history(), 'crossing');
+  for (const { direction, paths } of crossings) assert.deepEqual([direction, paths], ['send', ['big']]);
+  const codes = crossings.map(({ code }) => code);
+  assert.deepEqual(
+    [codes.length, codes.includes('LOST'), codes.includes('OK')],
+    [2, true, false],
+    String(codes),
+  );
   await served.stop();
 });
 
