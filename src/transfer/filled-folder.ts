@@ -85,6 +85,6 @@ function removeFolder(above: Folder, name: SafeName): void {
 }
 
 /** A failure of the disk costs nothing but time here. */
-function rethrowDefect(error: unknown): void {
+export function rethrowDefect(error: unknown): void {
   if (!(error instanceof LocalstreamError) || error.code === 'INTERNAL') throw error;
 }

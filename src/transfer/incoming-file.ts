@@ -87,9 +87,13 @@ export class IncomingFile<Folder> {
       const live = this.#packedEntry(header, index, bytes.length);
       if (live === undefined) continue;
       const { folder } = live.branch;
-      if (folder === undefined || this.#options.verify || !this.#store.isUnmade(folder))
+      if (folder === undefined || this.#options.verify || !this.#store.isUnmade(folder)) {
         this.#writePacked({ live, bytes, digest });
-      else unmade.set(folder, [...(unmade.get(folder) ?? []), { live, bytes, digest }]);
+        continue;
+      }
+      const files = unmade.get(folder);
+      if (files === undefined) unmade.set(folder, [{ live, bytes, digest }]);
+      else files.push({ live, bytes, digest });
     }
     // Making a folder makes those around it, so these come first.
     const outerFirst = [...unmade].sort(([, [a]], [, [b]]) => depthOf(a) - depthOf(b));

@@ -2,7 +2,7 @@
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
 import { type EntryStat, sameInode } from './entry-stat.ts';
-import { makeFilled, removeLeftFolders } from './filled-folder.ts';
+import { makeFilled, removeLeftFolders, rethrowDefect } from './filled-folder.ts';
 import type { FilterRules } from './filter-rules.ts';
 import { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
@@ -137,7 +137,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   makeWith(target: TargetFolder, files: readonly WholeFile[]): boolean {
     if (target.parent === undefined || this.#place.durable) return false;
-    const above = this.#use(target.parent);
+    let above: Folder;
+    try {
+      above = this.#use(target.parent);
+    } catch (error) {
+      rethrowDefect(error);
+      return false;
+    }
     removeLeftFolders(above, target.name);
     target.inode = makeFilled(above, target.name, target.mode, files);
     return target.inode !== undefined;

@@ -196,6 +196,24 @@ suite('a receiver', () => {
     assert.equal(readFileSync(join(victim.target, 'root'), 'utf8'), 'mine');
   });
 
+  test('goes on where the folder around a new one can’t be made', (t) => {
+    const victim = new Victim(t, {
+      offered: [
+        ['root', 'folder'],
+        ['other', 'file'],
+      ],
+    });
+    victim.manifest([ROOT, one('b'), entry('folder', 'inner'), one('a'), LEAVE, LEAVE, one('other')]);
+    writeFileSync(join(victim.target, 'root'), 'mine');
+    victim.pack(files(1, 3, 6));
+    victim.done(1, 7);
+    assert.deepEqual(
+      [victim.row('root/b')?.flag, victim.row('root/inner/a')?.flag],
+      ['NOT_A_FOLDER', 'NOT_A_FOLDER'],
+    );
+    assert.deepEqual(namesIn(victim.target), ['other', 'root']);
+  });
+
   test('says of a folder at once that it can’t be made in a full or a closed one', (t) => {
     const victim = new Victim(t);
     victim.manifest([ROOT, entry('folder', 'x'), LEAVE], 0, false);
