@@ -7,7 +7,7 @@ import { ENTRY, type EntryKind } from '../protocol/manifest.ts';
 import { checkName, MOST_NAME_BYTES, MOST_PATH_BYTES, type SafeName } from './name.ts';
 import type { Branch, EntryPlace, LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
-import type { TargetStore } from './target-store.ts';
+import type { FolderAttributes, TargetStore } from './target-store.ts';
 
 const MAX_DEPTH = 128;
 
@@ -83,8 +83,7 @@ export class ManifestFolders<Folder> {
     own: Partial<Pick<Branch<Folder>, 'folder' | 'created' | 'excluded' | 'failure'>>,
   ): Branch<Folder> {
     const { created = false, excluded = false, failure, folder } = own;
-    const { mtime } = live.entry;
-    const mode = this.#setsMode(live, created) ? live.entry.mode : undefined;
+    const { mode, mtime } = live.entry;
     const branch = newBranch<Folder>({
       parent: live.branch,
       name: live.name ?? ('' as SafeName),
@@ -118,7 +117,7 @@ export class ManifestFolders<Folder> {
     branch.pending -= 1;
     if (branch.pending > 0 || !branch.closed) return;
     this.#branches.delete(branch);
-    if (branch.folder !== undefined) this.#store.leave(branch.folder, branch.closed);
+    if (branch.folder !== undefined) this.#leave(branch.folder, branch, branch.closed);
     if (branch.parent) this.release(branch.parent);
   }
 
@@ -129,14 +128,23 @@ export class ManifestFolders<Folder> {
       if (branch.folder === undefined) continue;
       this.#store.leave(branch.folder, undefined);
       const above = branch.parent?.folder;
-      if (branch.created && above !== undefined) tryTo(() => this.#store.remove(above, branch.name));
+      const isOurs =
+        branch.created && !this.#store.isUnmade(branch.folder) && !this.#store.isOvertaken(branch.folder);
+      if (isOurs && above !== undefined) tryTo(() => this.#store.remove(above, branch.name));
     }
     this.#branches.clear();
   }
 
-  /** What was there keeps its mode, unless overwriting is asked for; what was chosen as the target keeps it always. */
-  #setsMode(live: LiveEntry<Folder>, created: boolean): boolean {
-    return created || (this.#existing === 'overwrite' && live.branch.depth > 0);
+  /**
+   * Leaves a folder that has all that it gets. What was there keeps its mode, unless overwriting is asked for; what was
+   * chosen as the target keeps it always.
+   */
+  #leave(folder: Folder, { created, depth }: Branch<Folder>, { mode, mtime }: FolderAttributes): void {
+    // A new one whose files have all failed; that it can't be made fails nothing more.
+    if (this.#store.isUnmade(folder)) tryTo(() => this.#store.make(folder));
+    const isNew = created && !this.#store.isOvertaken(folder);
+    const setsMode = isNew || (this.#existing === 'overwrite' && depth > 1);
+    this.#store.leave(folder, { mode: setsMode ? mode : undefined, mtime });
   }
 }
 

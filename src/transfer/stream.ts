@@ -210,6 +210,10 @@ export class StreamTarget implements TargetStore<true> {
     return notHere();
   }
 
+  isOvertaken(): boolean {
+    return false;
+  }
+
   makeWith(): boolean {
     return false;
   }

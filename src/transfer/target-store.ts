@@ -79,6 +79,8 @@ export interface TargetStore<Folder> {
   isUnmade(folder: Folder): boolean;
   /** Makes it now. */
   make(folder: Folder): void;
+  /** Whether a folder that was entered as a new one was there when it was to be made: somebody else has made it. */
+  isOvertaken(folder: Folder): boolean;
   /** Makes it with these files in it, all at once. False: nothing was done, and each has to be written by itself. */
   makeWith(folder: Folder, files: readonly WholeFile[]): boolean;
   /** Makes a folder under its name, or a free one. */

@@ -61,6 +61,8 @@ export interface TargetFolder {
   readonly mode: number;
   /** This transfer makes or has made it. What others put into it meanwhile shows when a file is to get its name. */
   isOwn: boolean;
+  /** See {@link TargetStore.isOvertaken}. */
+  isOvertaken: boolean;
   /** Where names that differ by case are one file: what this transfer has put here. */
   readonly names: Map<string, SafeName> | undefined;
 }
@@ -135,6 +137,10 @@ export class TargetTree implements TargetStore<TargetFolder> {
     this.#use(target);
   }
 
+  isOvertaken(target: TargetFolder): boolean {
+    return target.isOvertaken;
+  }
+
   makeWith(target: TargetFolder, files: readonly WholeFile[]): boolean {
     if (target.parent === undefined || this.#place.durable) return false;
     let above: Folder;
@@ -185,7 +191,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   remove(parent: TargetFolder, name: SafeName): void {
-    if (!this.isUnmade(parent)) this.#use(parent).removeIfEmpty(name);
+    this.#use(parent).removeIfEmpty(name);
   }
 
   present(target: TargetFolder, name: SafeName): Present | undefined {
@@ -289,11 +295,21 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   #note(parent: TargetFolder | undefined, name: SafeName, mode: number): TargetFolder {
     const names = this.#folds ? new Map<string, SafeName>() : undefined;
-    return { parent, name, folder: undefined, inode: undefined, mode, isOwn: false, names };
+    return {
+      parent,
+      name,
+      folder: undefined,
+      inode: undefined,
+      mode,
+      isOwn: false,
+      isOvertaken: false,
+      names,
+    };
   }
 
   /** Takes the open folder that a noted one is. */
   #adopt(target: TargetFolder, folder: Folder): void {
+    target.isOvertaken = target.isOwn && !folder.isNew;
     target.isOwn = folder.isNew;
     // Killed before it is left, it already has what its owner and others need.
     if (folder.isNew) folder.setMode(target.mode | 0o700);

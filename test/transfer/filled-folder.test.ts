@@ -183,6 +183,30 @@ suite('a receiver', () => {
     assert.deepEqual(readdirSync(victim.target), []);
   });
 
+  test('removes no empty folder that somebody else has made meanwhile, when it ends early', (t) => {
+    // Still to be made, and found there when it was.
+    for (const isMade of [false, true]) {
+      const victim = new Victim(t);
+      victim.manifest([ROOT, one('a'), one('b'), LEAVE]);
+      mkdirSync(join(victim.target, 'root'));
+      if (isMade) victim.pack([{ index: 1, bytes, digest: Buffer.alloc(32) }]);
+      victim.receiver.abort();
+      assert.deepEqual(readdirSync(victim.target), ['root']);
+    }
+  });
+
+  test('leaves its mode to a folder that somebody else has made meanwhile', (t) => {
+    for (const isFilled of [true, false]) {
+      const victim = new Victim(t);
+      victim.manifest([ROOT, one('a'), LEAVE]);
+      mkdirSync(join(victim.target, 'root'), { mode: 0o700 });
+      if (isFilled) victim.pack(files(1));
+      else victim.failed(1, 416, 'changed');
+      victim.done(1, 3);
+      assert.equal(lstatSync(join(victim.target, 'root')).mode & 0o777, 0o700);
+    }
+  });
+
   test('says of each file that it can’t be written, where its folder can’t be made', (t) => {
     const victim = new Victim(t);
     victim.manifest([ROOT, one('a'), one('b'), LEAVE]);
