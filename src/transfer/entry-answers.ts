@@ -11,6 +11,7 @@ import { freeNames } from './free-name.ts';
 import { checkLinkTarget } from './link.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { decodeName, type SafeName } from './name.ts';
+import { refusePartialName } from './partial.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
 import { isRemnant } from './publish.ts';
 import { type Branch, failureOf, type LiveEntry } from './receiver-entries.ts';
@@ -72,6 +73,7 @@ export class EntryAnswers<Folder> {
   }
 
   #answerFolder(live: LiveEntry<Folder>, folder: Folder, name: SafeName): Answer {
+    refusePartialName(name);
     const { blind, dryRun } = this.#options;
     const { mode } = live.entry;
     if (dryRun) {

@@ -30,6 +30,12 @@ export function isPartialName(name: string): boolean {
   return PARTIAL.test(name);
 }
 
+/** Throws BAD_NAME for a name of that look: what has it could take the place of another's, or go with what is left over. */
+export function refusePartialName(name: string): void {
+  if (isPartialName(name))
+    throw errorOf('BAD_NAME', `the name '${escapeText(name)}' is kept for files under way`);
+}
+
 function hashOf(name: SafeName): string {
   return nameDigest(name).toString('hex', 0, HASHED_BYTES);
 }
@@ -149,8 +155,7 @@ export interface OpenedPartial {
  *   BAD_NAME for a target that itself has the look of a partial: it could take the place of another's.
  */
 export function openPartial(folder: Folder, name: SafeName, resume: boolean): OpenedPartial {
-  if (isPartialName(name))
-    throw errorOf('BAD_NAME', `the name '${escapeText(name)}' is kept for files under way`);
+  refusePartialName(name);
   const release = claimWriting(folder, name);
   try {
     return { ...open(folder, name, resume), release };

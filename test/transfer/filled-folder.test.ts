@@ -259,6 +259,21 @@ suite('a receiver', () => {
     assert.deepEqual(flags, ['BAD_NAME']);
   });
 
+  test('takes no folder of the look of a partial, which would go when another is received', (t) => {
+    for (const blind of [false, true]) {
+      const victim = new Victim(t, { place: { blind } });
+      const left = partialOf(4_194_999, 'z');
+      victim.manifest([ROOT, entry('folder', left), one('a'), LEAVE, one('b'), LEAVE]);
+      victim.pack(files(4));
+      victim.done(1, 6);
+      assert.deepEqual(
+        [victim.row(`root/${left}`)?.flag, victim.row(`root/${left}/a`)?.flag],
+        ['BAD_NAME', 'BAD_NAME'],
+      );
+      assert.deepEqual(namesIn(join(victim.target, 'root')), ['b']);
+    }
+  });
+
   test('is packed the same file twice', (t) => {
     const victim = new Victim(t);
     victim.manifest([ROOT, one('a'), one('b'), LEAVE]);
