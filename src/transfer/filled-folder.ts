@@ -45,7 +45,7 @@ export function removeLeftFolders(above: Folder, name: SafeName): void {
     if (leftFolders(above, name).length === 0) return;
     const release = claimWriting(above, name);
     try {
-      for (const left of leftFolders(above, name)) removeFolder(above, left);
+      for (const left of leftFolders(above, name)) removeLeft(above, left, name);
     } finally {
       release();
     }
@@ -54,13 +54,34 @@ export function removeLeftFolders(above: Folder, name: SafeName): void {
   }
 }
 
+/** First it gets our name: a writer that can't be seen from here, on another machine, then doesn't get it to its place. */
+function removeLeft(above: Folder, left: SafeName, name: SafeName): void {
+  try {
+    const found = above.stat(left);
+    if (!holdsOnlyFiles(above, left)) return;
+    const aside = partialName(name);
+    if (left !== aside) above.rename(left, aside);
+    removeFolder(above, aside, found);
+  } catch (error) {
+    rethrowDefect(error);
+  }
+}
+
+/** Nothing else is ever in one of ours. */
+function holdsOnlyFiles(above: Folder, left: SafeName): boolean {
+  using folder = above.child(left);
+  for (const { name, type } of folder.list())
+    if ((type ?? folder.stat(checkName(name)).type) !== 'file') return false;
+  return true;
+}
+
 function fillAside(above: Folder, name: SafeName, mode: number, files: readonly WholeFile[]): EntryStat {
   const aside = partialName(name);
   using folder = above.makeChild(aside);
+  const made = folder.statSelf();
   try {
     for (const file of files) folder.createWhole(file);
     folder.setMode(mode | 0o700);
-    const made = folder.statSelf();
     // Renaming replaces a folder that is empty, and no other.
     if (above.lookup(name) !== undefined) throw errorOf('EXISTS', `'${escapeText(name)}' exists`);
     above.rename(aside, name);
@@ -68,15 +89,16 @@ function fillAside(above: Folder, name: SafeName, mode: number, files: readonly 
       throw errorOf('IO', `the folder '${escapeText(name)}' was replaced while it was made`);
     return made;
   } catch (error) {
-    removeFolder(above, aside);
+    removeFolder(above, aside, made);
     throw error;
   }
 }
 
-/** Removes such a folder with its files, as far as it can be: nothing else is ever in one. */
-function removeFolder(above: Folder, name: SafeName): void {
+/** Removes such a folder with its files, as far as it can be, if it is still the one that was made or found. */
+function removeFolder(above: Folder, name: SafeName, known: EntryStat): void {
   try {
     using folder = above.child(name);
+    if (!sameInode(folder.statSelf(), known)) return;
     for (const entry of folder.list()) folder.unlink(checkName(entry.name));
     above.removeIfEmpty(name);
   } catch (error) {

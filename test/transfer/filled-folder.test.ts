@@ -138,9 +138,24 @@ suite('what is left of a folder', () => {
     const { path } = temporaryRoot(t);
     const left = partialOf(await endedProcess());
     mkdirSync(join(path, left, 'theirs'), { recursive: true });
+    // Whichever is listed first.
+    for (let index = 0; index < 50; index += 1) writeFileSync(join(path, left, `f${index}`), 'mine');
     using root = Folder.open(path);
     removeLeftFolders(root, name('target'));
-    assert.deepEqual(namesIn(join(path, left)), ['theirs']);
+    assert.equal(namesIn(join(path, left)).length, 51);
+  });
+
+  test('is taken from its writer before its files are, since that may only seem to be gone', (t) => {
+    const { path } = temporaryRoot(t);
+    // A number of another machine's, or of another container's.
+    const left = partialOf(4_194_999);
+    mkdirSync(join(path, left));
+    writeFileSync(join(path, left, 'file'), 'file');
+    // It can't be taken.
+    mkdirSync(join(path, partialName(name('target')), 'theirs'), { recursive: true });
+    using root = Folder.open(path);
+    removeLeftFolders(root, name('target'));
+    assert.deepEqual(namesIn(join(path, left)), ['file']);
   });
 });
 
