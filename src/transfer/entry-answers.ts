@@ -98,18 +98,22 @@ export class EntryAnswers<Folder> {
     }
     const entered = this.#store.enter(folder, name, mode);
     const branch = this.#folders.descend(live, entered);
-    live.batch.afterAnswers.push(() => this.#settleFolder(live, branch, entered));
+    live.batch.afterAnswers.push(() => {
+      const settle = () => this.#settleFolder(live, branch, entered);
+      if (branch.expectsFiles && this.#store.isUnmade(entered.folder)) branch.settleFirst = settle;
+      else settle();
+    });
     return { code: ANSWER.skip };
   }
 
-  /** A folder that nothing comes into yet is made now; of another its files tell why it can't be made. */
+  /** A folder is made now at the latest: at once where nothing comes into it yet, otherwise as its first file is settled. */
   #settleFolder(
     live: LiveEntry<Folder>,
     branch: Branch<Folder>,
     { folder, created }: ReturnType<TargetStore<Folder>['enter']>,
   ): void {
     try {
-      if (!branch.expectsFiles && this.#store.isUnmade(folder)) this.#store.make(folder);
+      if (this.#store.isUnmade(folder)) this.#store.make(folder);
       this.#settlement.settle(live, created ? OUTCOME.committed : OUTCOME.same, 'OK', NO_DIGEST, '');
     } catch (error) {
       branch.failure = failureOf(error);

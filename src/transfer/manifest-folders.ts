@@ -140,8 +140,6 @@ export class ManifestFolders<Folder> {
    * chosen as the target keeps it always.
    */
   #leave(folder: Folder, { created, depth }: Branch<Folder>, { mode, mtime }: FolderAttributes): void {
-    // A new one whose files have all failed; that it can't be made fails nothing more.
-    if (this.#store.isUnmade(folder)) tryTo(() => this.#store.make(folder));
     const isNew = created && !this.#store.isOvertaken(folder);
     const setsMode = isNew || (this.#existing === 'overwrite' && depth > 1);
     this.#store.leave(folder, { mode: setsMode ? mode : undefined, mtime });
@@ -159,6 +157,7 @@ function newBranch<Folder>(
     created: false,
     excluded: false,
     expectsFiles: false,
+    settleFirst: undefined,
     attributes: { mode: 0, mtime: 0 },
     ...own,
     pending: 0,

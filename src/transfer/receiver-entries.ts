@@ -34,6 +34,8 @@ export interface Branch<Folder> {
   readonly excluded: boolean;
   /** Files are on their way to it: it need not be made before they come. */
   expectsFiles: boolean;
+  /** Settles the entry of a folder that is not made yet; to be called before the first of its files is settled. */
+  settleFirst: (() => void) | undefined;
   /** Entries below it that are not settled. */
   pending: number;
   closed: FolderAttributes | undefined;

@@ -9,7 +9,7 @@ import type { DiskBudget } from './disk-budget.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { encodeName, type SafeName } from './name.ts';
 import type { Settled } from './progress.ts';
-import { failureOf, type LiveBatch, type LiveEntry } from './receiver-entries.ts';
+import { type Branch, failureOf, type LiveBatch, type LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -117,6 +117,7 @@ export class Settlement<Folder> {
   settle(live: LiveEntry<Folder>, outcome: OutcomeCode, flag: FlagName, digest: Buffer, note: string): void {
     if (live.state === 'later') this.#bases.drop(live);
     live.state = 'settled';
+    if (live.entry.kind === ENTRY.file && outcome !== OUTCOME.skipped) settleFolderOf(live.branch);
     this.#budget.use(live, live.reserved);
     this.#bases.close(live);
     const { batch, entry } = live;
@@ -174,6 +175,12 @@ export class Settlement<Folder> {
     batch.rows = [];
     if (rows.length > 0) this.#options.settled(rows);
   }
+}
+
+function settleFolderOf(branch: Branch<unknown>): void {
+  const settle = branch.settleFirst;
+  branch.settleFirst = undefined;
+  settle?.();
 }
 
 function settledRow(

@@ -198,6 +198,15 @@ suite('a receiver', () => {
     assert.deepEqual(readdirSync(victim.target), []);
   });
 
+  test('says of a folder whose only file fails that it can’t be made either', (t) => {
+    const victim = new Victim(t);
+    victim.manifest([ROOT, one('a'), LEAVE]);
+    writeFileSync(join(victim.target, 'root'), 'mine');
+    victim.failed(1, 416, 'changed');
+    victim.done(1, 3);
+    assert.equal(victim.row('root')?.flag, 'NOT_A_FOLDER');
+  });
+
   test('removes no empty folder that somebody else has made meanwhile, when it ends early', (t) => {
     // Still to be made, and found there when it was.
     for (const isMade of [false, true]) {
@@ -246,10 +255,8 @@ suite('a receiver', () => {
     writeFileSync(join(victim.target, 'root'), 'mine');
     victim.pack(files(1, 3, 6));
     victim.done(1, 7);
-    assert.deepEqual(
-      [victim.row('root/b')?.flag, victim.row('root/inner/a')?.flag],
-      ['NOT_A_FOLDER', 'NOT_A_FOLDER'],
-    );
+    const flags = ['root', 'root/b', 'root/inner', 'root/inner/a'].map((path) => victim.row(path)?.flag);
+    assert.deepEqual(flags, Array(4).fill('NOT_A_FOLDER'));
     assert.deepEqual(namesIn(victim.target), ['other', 'root']);
   });
 
