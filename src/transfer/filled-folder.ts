@@ -45,7 +45,10 @@ export function removeLeftFolders(above: Folder, name: SafeName): void {
     if (leftFolders(above, name).length === 0) return;
     const release = claimWriting(above, name);
     try {
-      for (const left of leftFolders(above, name)) removeLeft(above, left, name);
+      const aside = partialName(name);
+      // What has our own name first: it is in the way of the others.
+      const ownFirst = leftFolders(above, name).sort((a, b) => Number(b === aside) - Number(a === aside));
+      for (const left of ownFirst) removeLeft(above, left, aside);
     } finally {
       release();
     }
@@ -55,11 +58,10 @@ export function removeLeftFolders(above: Folder, name: SafeName): void {
 }
 
 /** First it gets our name: a writer that can't be seen from here, on another machine, then doesn't get it to its place. */
-function removeLeft(above: Folder, left: SafeName, name: SafeName): void {
+function removeLeft(above: Folder, left: SafeName, aside: SafeName): void {
   try {
     const found = above.stat(left);
     if (!holdsOnlyFiles(above, left)) return;
-    const aside = partialName(name);
     if (left !== aside) above.rename(left, aside);
     removeFolder(above, aside, found);
   } catch (error) {

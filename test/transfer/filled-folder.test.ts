@@ -122,10 +122,11 @@ suite('what is left of a folder', () => {
   test('by a killed process is taken away, and nothing else', async (t) => {
     const { path } = temporaryRoot(t);
     const gone = await endedProcess();
-    const left = partialOf(gone);
+    // More than one, so that ours is rarely the first that is listed.
+    const left = [gone, 4_194_997, 4_194_998, 4_194_999].map((pid) => partialOf(pid));
     const earlier = partialName(name('target'));
     const others = [partialOf(gone, 'other'), partialOf(process.ppid)];
-    for (const folder of [left, earlier, ...others]) {
+    for (const folder of [...left, earlier, ...others]) {
       mkdirSync(join(path, folder));
       writeFileSync(join(path, folder, 'half'), 'half');
     }
