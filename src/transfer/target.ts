@@ -311,9 +311,14 @@ export class TargetTree implements TargetStore<TargetFolder> {
   #adopt(target: TargetFolder, folder: Folder): void {
     target.isOvertaken = target.isOwn && !folder.isNew;
     target.isOwn = folder.isNew;
-    // Killed before it is left, it already has what its owner and others need.
-    if (folder.isNew) folder.setMode(target.mode | 0o700);
-    target.inode = folder.statSelf();
+    try {
+      // Killed before it is left, it already has what its owner and others need.
+      if (folder.isNew) folder.setMode(target.mode | 0o700);
+      target.inode = folder.statSelf();
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
     target.folder = folder;
     if (target.parent) this.#touch(target);
   }
