@@ -313,7 +313,7 @@ function usageError(error: CommanderError, command: Command | undefined): Locals
 const MOVING = ['get', 'put', 'mget', 'mput', 'send', 'send_file', 'receive', 'receive_file'];
 const DIALLING = [...MOVING, 'list_dir', 'connect'];
 
-/** What hands that know scp and rsync type without being asked, and where. */
+/** What hands that know scp and rsync type without thinking, and where. */
 const HABITS: readonly {
   readonly option: RegExp;
   readonly commands: readonly string[];
@@ -323,6 +323,11 @@ const HABITS: readonly {
     option: /^(?:-[ra]+|-R|--recursive|--archive)$/,
     commands: MOVING,
     hint: 'leave it out: folders go whole, with their times and permissions',
+  },
+  {
+    option: /^-(?=.*l)[lath1]+$/,
+    commands: ['list_dir'],
+    hint: 'leave it out: type, size and time are always shown',
   },
   { option: /^-[pP]$/, commands: DIALLING, hint: 'write a port behind the host: HOST:PORT' },
 ];
