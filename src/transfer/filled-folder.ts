@@ -1,6 +1,6 @@
 /**
  * A new folder with its first small files, made beside its place under the name of a partial and then given its own. So
- * none of the files has to be given a name after it was written, which is half the work of a small file, and still nobody
+ * none of the files has to be given a name after it was written, which is much of the work of a small file, and still nobody
  * sees a half of one under its name.
  */
 import { errorOf, LocalstreamError } from '../errors.ts';
