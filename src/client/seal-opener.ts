@@ -2,7 +2,7 @@
  * Opens a sealed file beside itself: it gets the name, time and mode from within once its last byte is proven, and the
  * sealed file goes. One that is broken goes without a trace. What was there before the transfer never goes.
  */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { homedir } from 'node:os';
 import { createDigest } from '../crypto/digest.ts';
 import { SEAL_MAGIC } from '../crypto/envelope.ts';

@@ -6,7 +6,7 @@
  * step it must still lead to the open folder. That is best effort: whoever can rename folders there at that instant can
  * win between the check and the step.
  */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { entryStat, sameInode } from './entry-stat.ts';

@@ -5,7 +5,7 @@
  *
  * All calls are synchronous: this runs in workers. Failures are typed (see `system-error.ts`).
  */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { type EntryStat, entryStat, fsTime } from './entry-stat.ts';
 import { type FolderAnchor, FolderHandle } from './folder-handle.ts';

@@ -1,5 +1,5 @@
 /** What a folder holds, a few hundred entries in memory at once. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import type { EntryType } from './entry-stat.ts';
 import { decodeName } from './name.ts';
 import { attempt } from './system-error.ts';

@@ -7,7 +7,7 @@
  * renaming it, and only if that process is gone, we own the file, it is a regular one and has one link. Anything else of
  * that look is somebody's file and stays untouched.
  */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { claimWriting } from './claims.ts';

@@ -1,5 +1,5 @@
 /** Which entries of a tree are left out, by the rules of `.gitignore` files: given ones, and those that lie in the tree. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import ignore, { type Ignore } from 'ignore';
 import { LocalstreamError } from '../errors.ts';
 import type { FilterRules } from './filter-rules.ts';

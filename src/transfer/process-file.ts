@@ -1,5 +1,5 @@
 /** Which processes may still be writing a file. All of it is Linux's `/proc`; elsewhere the careful answer is given. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
 import { failedWith } from './system-error.ts';
 

@@ -1,5 +1,5 @@
 /** Opening and reading regular files, and nothing else that has a name. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, entryStat, fsTime } from './entry-stat.ts';

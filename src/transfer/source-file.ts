@@ -1,5 +1,5 @@
 /** One file being sent: a regular file, opened without following a link, and watched for changes. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, entryStat, sameInode, stateText } from './entry-stat.ts';

@@ -1,5 +1,5 @@
 /** What a transfer starts from on the sending side: one file or folder, held so that its path can't lead elsewhere later. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { errorOf } from '../errors.ts';
 import { escapeText } from '../protocol/text.ts';

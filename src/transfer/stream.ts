@@ -1,5 +1,5 @@
 /** Standard input as a source and standard output as a target: bytes of unknown length, in order, once. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf, systemCode } from '../errors.ts';
 import { ENTRY } from '../protocol/manifest.ts';
 import { encodeName, type SafeName } from './name.ts';

@@ -2,7 +2,7 @@
  * One file being received. Bytes go into a partial beside the target (see `partial.ts`); the target itself is either
  * what it was or the whole new file, at every instant.
  */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';

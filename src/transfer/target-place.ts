@@ -1,5 +1,5 @@
 /** Where what arrives goes: the rules by which the spelling of a target decides, for local targets and for shares. */
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
