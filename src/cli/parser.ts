@@ -310,32 +310,33 @@ function usageError(error: CommanderError, command: Command | undefined): Locals
   });
 }
 
-const MOVING = ['get', 'put', 'mget', 'mput', 'send', 'send_file', 'receive', 'receive_file'];
-const DIALLING = [...MOVING, 'list_dir', 'connect'];
-
-/** What hands that know scp and rsync type without thinking, and where. */
+/** What hands that know scp, rsync and ls type without thinking, and where. */
 const HABITS: readonly {
   readonly option: RegExp;
-  readonly commands: readonly string[];
+  readonly isOf: (command: Command) => boolean;
   readonly hint: string;
 }[] = [
   {
     option: /^(?:-[ra]+|-R|--recursive|--archive)$/,
-    commands: MOVING,
+    isOf: ({ options }) => 'exclude' in options,
     hint: 'leave it out: folders go whole, with their times and permissions',
   },
   {
     option: /^-(?=.*l)[lath1]+$/,
-    commands: ['list_dir'],
+    isOf: ({ name }) => name === 'list_dir',
     hint: 'leave it out: type, size and time are always shown',
   },
-  { option: /^-[pP]$/, commands: DIALLING, hint: 'write a port behind the host: HOST:PORT' },
+  {
+    option: /^-[pP]$/,
+    isOf: ({ options }) => 'acceptNew' in options,
+    hint: 'write a port behind the host: HOST:PORT',
+  },
 ];
 
 function habitHint(message: string, command: Command | undefined): string | undefined {
   const given = /^unknown option '(.*?)'/.exec(message)?.[1];
   if (given === undefined || command === undefined) return undefined;
-  return HABITS.find(({ option, commands }) => option.test(given) && commands.includes(command.name))?.hint;
+  return HABITS.find(({ option, isOf }) => option.test(given) && isOf(command))?.hint;
 }
 
 function unknownCommand(name: string, grammar: Grammar, error?: CommanderError): LocalstreamError {
