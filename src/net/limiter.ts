@@ -63,6 +63,8 @@ export class Limiter {
       this.#paid = Math.max(this.#paid, now - BURST);
       const from = Math.max(this.#paid, this.#comeback(chosen.flow, now));
       if (from > now) {
+        // Whoever was let through may have asked again, and set one meanwhile.
+        clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.#next(), from - now);
         return;
       }

@@ -72,6 +72,16 @@ suite('a bound on bytes a second', () => {
     assert.deepEqual(passed, ['much']);
   });
 
+  test('who asks again while it is let through, and leaves, leaves no timer behind', () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const flow = new Limiter(1_000_000).flow();
+    // An hour's worth.
+    flow.request(3_600_000_000, () => flow.request(1, () => assert.fail('it passed')));
+    flow.close();
+    assert.equal(timers(), before);
+  });
+
   test('makes frames small enough to flow, and no smaller than may be', () => {
     assert.equal(pacedChunk(1_048_576, 1024, undefined), 1_048_576);
     assert.equal(pacedChunk(1_048_576, 1024, 2_000_000), 100_000);
