@@ -115,7 +115,6 @@ const CASES: Record<string, Good> = {
     chunk: 4_194_304,
     follow: false,
     continues: EARLIER,
-    limit: 1,
   }),
   'get of a name that is not UTF-8': session({
     type: 'get',
@@ -177,6 +176,14 @@ const CASES: Record<string, Good> = {
   }),
   'accept of an offer': session({ type: 'accept', transfer: TRANSFER }),
   'accept of a put': session({ type: 'accept', transfer: TRANSFER, lanes: [17] }),
+  'accept under a bound': session({
+    type: 'accept',
+    transfer: TRANSFER,
+    lanes: [17],
+    chunk: 100_000,
+    credit: true,
+  }),
+  credit: session({ type: 'credit', transfer: TRANSFER, bytes: 50_000 }),
   refuse: session({ type: 'refuse', transfer: TRANSFER, flag: 405, detail: 'the share does not allow put' }),
   lanes: session({ type: 'lanes', transfer: TRANSFER, lanes: 1 }),
   granted: session({ type: 'granted', transfer: TRANSFER, lanes: [18] }),
@@ -257,7 +264,6 @@ const MUST_FAIL: Record<string, { step: Step; body: string }> = {
   'a chunk of 4194305': spoiled('get', { chunk: 4_194_305 }),
   'no lanes': spoiled('get', { lanes: 0 }),
   '17 lanes': spoiled('get', { lanes: 17 }),
-  'a limit of 0': spoiled('get, with all that is optional', { limit: 0 }),
   'a policy that nobody knows': spoiled('put', { existing: 'maybe' }),
   'no roots': spoiled('put', { roots: [] }),
   'a root with a field that nobody knows': spoiled('put', { roots: [{ ...roots[0], path: '/' }] }),
@@ -271,6 +277,10 @@ const MUST_FAIL: Record<string, { step: Step; body: string }> = {
   'a total without its bytes': spoiled('offer', { total: { files: 1, more: false } }),
   'lanes as a number in an offer': spoiled('offer', { lanes: 1 }),
   'lanes as numbers in a request': spoiled('lanes', { lanes: [1] }),
+  'a chunk of 1023 in an answer': spoiled('accept under a bound', { chunk: 1023 }),
+  'credit as a number in an answer': spoiled('accept under a bound', { credit: 1 }),
+  'credit of nothing': spoiled('credit', { bytes: 0 }),
+  'credit of 2^53': spoiled('credit', { bytes: 2 ** 53 }),
   'a receipt without a signature': spoiled('receipt', { signature: undefined }),
 };
 

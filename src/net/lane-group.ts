@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import { type FrameHeader, SEQUENCE_MODULUS, sequenceDistance } from '../protocol/frame.ts';
 import { type LaneEvents, LaneSocket, type Slot } from './lane-socket.ts';
-import { type LimitedFlow, passAll } from './limiter.ts';
+import { type Pace, passAll } from './limiter.ts';
 
 export interface LaneGroupEvents {
   /** Frames of the other end, in order. The slot is free again after {@link LaneGroup.release}. */
@@ -24,8 +24,8 @@ export interface LaneGroupOptions {
   readonly slots: readonly Slot[];
   /** TLS records after which a lane is replaced. */
   readonly maxRecords: number;
-  /** Bounds on what is sent; each must let a frame pass. */
-  readonly pace?: readonly LimitedFlow[];
+  /** What each frame that is sent has to pass. */
+  readonly pace?: readonly Pace[];
   /** How long there may be no lane that could bring the next frame, in milliseconds. */
   readonly patience?: number;
 }
@@ -190,7 +190,7 @@ export class LaneGroup implements LaneEvents {
     }
   }
 
-  /** Whether the frame at the head has passed all bounds; asks for it otherwise. */
+  /** Whether the frame at the head has passed all that; asks for it otherwise. */
   #mayGo(): boolean {
     const { pace } = this.#options;
     if (!pace || pace.length === 0 || this.#head === 'free') return true;

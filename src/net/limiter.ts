@@ -5,6 +5,8 @@
 
 /** Bytes may cross ahead of the clock by what this many milliseconds allow: timers are late, the bound holds anyway. */
 const BURST = 50;
+/** What is asked for ahead of its bytes may be ahead of them by what so many milliseconds allow, at all flows together. */
+const AHEAD = 200;
 /**
  * A flow has one frame under way at a time: it asks for the next one when that has left, some moments later. For so many
  * milliseconds those who have had more wait for it, or small frames would never get their share beside large ones.
@@ -17,6 +19,14 @@ interface Waiting {
   readonly go: () => void;
 }
 
+/** Something that lets bytes pass, in the order in which it was asked. */
+export interface Pace {
+  /** Calls `go` when `bytes` may cross. */
+  request(bytes: number, go: () => void): void;
+  /** Takes back what is still waited for. */
+  close(): void;
+}
+
 export class Limiter {
   readonly bytesPerSecond: number;
   #waiting: Waiting[] = [];
@@ -26,6 +36,8 @@ export class Limiter {
   #paid = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #virtual = 0;
+  /** Flows that ask ahead. */
+  readonly #ahead = new Set<LimitedFlow>();
 
   constructor(bytesPerSecond: number) {
     this.bytesPerSecond = bytesPerSecond;
@@ -34,6 +46,18 @@ export class Limiter {
   /** A new taker, who starts level with the others. */
   flow(): LimitedFlow {
     return new LimitedFlow(this);
+  }
+
+  /** A taker that asks before its bytes come. */
+  flowAhead(): LimitedFlow {
+    const flow = this.flow();
+    this.#ahead.add(flow);
+    return flow;
+  }
+
+  /** @internal */
+  get windowBytes(): number {
+    return (this.bytesPerSecond * AHEAD) / 1000 / Math.max(1, this.#ahead.size);
   }
 
   /** @internal */
@@ -47,7 +71,9 @@ export class Limiter {
   }
 
   /** @internal */
-  leave(flow: LimitedFlow): void {
+  leave(flow: LimitedFlow, unused: number): void {
+    this.#ahead.delete(flow);
+    this.#paid -= (unused / this.bytesPerSecond) * 1000;
     this.#expected.delete(flow);
     this.#waiting = this.#waiting.filter((waiting) => waiting.flow !== flow);
     this.#next();
@@ -96,8 +122,8 @@ export class Limiter {
   }
 }
 
-/** One taker of a {@link Limiter}. What it asks for passes in the order in which it was asked for. */
-export class LimitedFlow {
+/** One taker of a {@link Limiter}. */
+export class LimitedFlow implements Pace {
   readonly #limiter: Limiter;
   /** @internal Bytes on the limiter's own clock. */
   served = 0;
@@ -107,21 +133,28 @@ export class LimitedFlow {
     this.#limiter = limiter;
   }
 
-  /** Calls `go` when `bytes` may cross. */
+  /** Bytes by which it may be ahead: an equal part of what all that ask ahead may be together. */
+  get windowBytes(): number {
+    return this.#limiter.windowBytes;
+  }
+
   request(bytes: number, go: () => void): void {
     this.#limiter.wait(this, bytes, go);
   }
 
-  /** Takes back what it still waits for: nobody else is held up by it, nor the end of the process. */
-  close(): void {
-    this.#limiter.leave(this);
+  /**
+   * Takes back what it still waits for: nobody else is held up by it, nor the end of the process. `unused` are bytes that
+   * it was let through with and that will not cross: they are for others.
+   */
+  close(unused = 0): void {
+    this.#limiter.leave(this, unused);
   }
 }
 
-/** Calls `go` when `bytes` have passed all of these bounds. */
-export function passAll(flows: readonly LimitedFlow[], bytes: number, go: () => void): void {
-  const [flow, ...rest] = flows;
-  if (flow) flow.request(bytes, () => passAll(rest, bytes, go));
+/** Calls `go` when `bytes` have passed all of these, one after the other. */
+export function passAll(paces: readonly Pace[], bytes: number, go: () => void): void {
+  const [pace, ...rest] = paces;
+  if (pace) pace.request(bytes, () => passAll(rest, bytes, go));
   else go();
 }
 

@@ -9,10 +9,9 @@ import type { SessionKeys } from '../crypto/exchange.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { ControlChannel } from '../net/control-channel.ts';
-import { type Limiter, pacedChunk } from '../net/limiter.ts';
+import type { Limiter } from '../net/limiter.ts';
 import type { Measured, SpeedBounds } from '../net/pour.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import { MIN_CHUNK } from '../protocol/limits.ts';
 import {
   checkSessionMessage,
   type ExistingPolicy,
@@ -35,7 +34,7 @@ import { type LoginAnswer, LoginExchange, type LoginHandler } from './logins.ts'
 import type { FileOutcome, PeerInfo, Receipt } from './report.ts';
 import { type SpeedDirection, type SpeedHandler, SpeedTests } from './speed-tests.ts';
 import type { TransferEnd, TransferOptions } from './transfer.ts';
-import { newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
+import { type Answer, newTransferId, type TransferRequest, Transfers, typed } from './transfers.ts';
 
 /** How long the peer may take to accept what it has asked for itself, in milliseconds. */
 const ACCEPT_PATIENCE = 30_000;
@@ -204,19 +203,17 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     request: TransferRequest,
   ): Promise<Receipt> {
     const { id = newTransferId(), lanes, continues, signal } = request;
-    // The server is asked to keep to the bound, so that little has left it that has to wait on the way.
-    const { limit, chunk } = this.#paced(request);
-    const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk, limit, continues };
-    const answer = await this.#transfers.ask(id, ask, signal);
-    if (answer.type !== 'offer') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-    const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, answer.chunk) };
+    const chunk = this.#transfers.pacedChunk(request);
+    const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk, continues };
+    const offer = await this.#transfers.ask(id, ask, offerOf, signal);
+    const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, offer.chunk) };
     const transfer = this.#beginAnswered({
       ...agreed,
-      lanes: Math.max(1, answer.lanes.length),
+      lanes: Math.max(1, offer.lanes.length),
       limit: request.limit,
       onSettled: request.onSettled,
     });
-    await this.#receive(transfer, () => place(answer.roots), existing, answer.lanes);
+    await this.#receive(transfer, () => place(offer.roots), existing, offer.lanes);
     return await this.#transfers.follow(transfer, request);
   }
 
@@ -228,8 +225,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     options: PutHow,
     request: TransferRequest,
   ): Promise<Receipt> {
-    const { id = newTransferId(), lanes, continues, signal } = request;
-    const { chunk } = this.#paced(request);
+    const { id = newTransferId(), lanes, continues } = request;
+    const chunk = this.#transfers.pacedChunk(request);
     const names = [...roots];
     const ask: Outgoing = {
       type: 'put',
@@ -241,18 +238,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       continues,
       ...options,
     };
-    const answer = await this.#transfers.ask(id, ask, signal);
-    if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
     const { dryRun } = options;
-    const transfer = this.#beginAnswered({
-      id,
-      direction: 'send',
-      chunk,
-      lanes,
-      limit: request.limit,
-      dryRun,
-    });
-    return await this.#sendTo(transfer, specs, answer.lanes ?? [], request);
+    const agreed = { id, direction: 'send' as const, chunk, lanes, limit: request.limit, dryRun };
+    return await this.#sendOnceAccepted(ask, agreed, specs, request);
   }
 
   /** Offers something to the peer and sends it once it is accepted. */
@@ -262,7 +250,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     request: TransferRequest,
   ): Promise<Receipt> {
     const { id = newTransferId(), lanes, continues, signal } = request;
-    const { chunk } = this.#paced(request);
+    const chunk = this.#transfers.pacedChunk(request);
     const ask = {
       type: 'offer' as const,
       transfer: id,
@@ -275,9 +263,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const agreed = { id, direction: 'send' as const, chunk, lanes, limit: request.limit };
     if (this.#options.openLane) {
       const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };
-      const answer = await this.#transfers.ask(id, wanted, signal);
-      if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the server answered something else');
-      return await this.#sendTo(this.#beginAnswered(agreed), specs, answer.lanes ?? [], request);
+      return await this.#sendOnceAccepted(wanted, agreed, specs, request);
     }
     const transfer = this.#transfers.begin(agreed);
     const granted = this.#transfers.grant(id, lanes);
@@ -285,9 +271,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     // It is looked at below, whatever happens in between.
     followed.catch(() => {});
     try {
-      const answer = await this.#transfers.ask(id, { ...ask, lanes: granted }, signal);
-      if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
-      transfer.startSource(specs, request);
+      const offered: Outgoing = { ...ask, lanes: granted };
+      const start = (answer: Answer) => transfer.startSource(acceptOf(answer), specs, request);
+      await this.#transfers.ask(id, offered, start, signal);
     } catch (error) {
       await transfer.cancel(typed(error));
     }
@@ -311,13 +297,6 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     await Promise.allSettled(transfers.map((transfer) => transfer.receipt));
   }
 
-  /** The narrower of a transfer's own bound and that of the process, and frames that flow under it. */
-  #paced(asked: Pick<TransferRequest, 'chunk' | 'limit'>) {
-    const bounds = [asked.limit, this.#options.limiter?.bytesPerSecond].filter((one) => one !== undefined);
-    const limit = bounds.length === 0 ? undefined : Math.min(...bounds);
-    return { limit, chunk: pacedChunk(asked.chunk, MIN_CHUNK, limit) };
-  }
-
   /** Begins what the peer has agreed to, and would wait for: where there is no room for it here the peer is told. */
   #beginAnswered(options: TransferOptions): TransferEnd {
     try {
@@ -329,13 +308,21 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     }
   }
 
-  async #sendTo(
-    transfer: TransferEnd,
+  /** The dialler's way to send. */
+  async #sendOnceAccepted(
+    ask: Outgoing,
+    options: TransferOptions,
     specs: readonly SourceSpec[],
-    lanes: readonly number[],
     request: TransferRequest,
   ): Promise<Receipt> {
-    transfer.startSource(specs, request);
+    // At once: the first credit may come right behind.
+    const start = (answer: Answer) => {
+      const accept = acceptOf(answer);
+      const transfer = this.#beginAnswered(options);
+      transfer.startSource(accept, specs, request);
+      return { transfer, lanes: accept.lanes ?? [] };
+    };
+    const { transfer, lanes } = await this.#transfers.ask(options.id, ask, start, request.signal);
     await this.#transfers.openLanes(transfer, lanes);
     return await this.#transfers.follow(transfer, request);
   }
@@ -360,7 +347,6 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   ): Promise<void> {
     try {
       transfer.startTarget(place(), existing);
-      this.#send({ type: 'accept', transfer: transfer.id });
     } catch (error) {
       await transfer.cancel(typed(error));
       throw error;
@@ -452,6 +438,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         this.#offers.withdraw(message.transfer);
         this.#transfers.cancelled(message);
         return;
+      case 'credit':
+        this.#transfers.get(message.transfer)?.takeCredit(message);
+        return;
       case 'receipt':
         this.#transfers.get(message.transfer)?.takeReceipt(message);
         return;
@@ -491,14 +480,14 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #serveGet(message: MessageOf<'get'>): void {
     const { get } = this.#options.handlers;
     if (!get) throw errorOf('NOT_SUPPORTED');
-    const { transfer: id, lanes, limit } = message;
-    const { chunk } = this.#paced(message);
+    const { transfer: id, lanes } = message;
+    const chunk = this.#transfers.pacedChunk(message);
     const { roots, specs } = get(message);
-    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes, limit });
+    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes });
     this.#transfers.expect(
       id,
       ACCEPT_PATIENCE,
-      () => transfer.startSource(specs),
+      (accept) => transfer.startSource(accept, specs),
       (error) => void transfer.cancel(error),
     );
     this.#send({ type: 'offer', transfer: id, roots, lanes: this.#transfers.grant(id, lanes), chunk });
@@ -507,11 +496,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #servePut(message: MessageOf<'put'>): void {
     const { put } = this.#options.handlers;
     if (!put) throw errorOf('NOT_SUPPORTED');
-    const { transfer: id, lanes, chunk, existing } = message;
+    const { transfer: id, lanes, existing } = message;
+    const chunk = this.#transfers.pacedChunk(message);
     const place = put(message);
     const transfer = this.#transfers.begin({ id, direction: 'receive', chunk, lanes });
-    transfer.startTarget(place, existing);
-    this.#send({ type: 'accept', transfer: id, lanes: this.#transfers.grant(id, lanes) });
+    transfer.startTarget(place, existing, this.#transfers.grant(id, lanes));
   }
 
   /** What an offer goes on with has to end first. */
@@ -531,6 +520,18 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#logins.end(reason);
     this.#transfers.end(reason);
   }
+}
+
+/** Throws BAD_MESSAGE. */
+function offerOf(answer: Answer): MessageOf<'offer'> {
+  if (answer.type !== 'offer') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
+  return answer;
+}
+
+/** Throws BAD_MESSAGE. */
+function acceptOf(answer: Answer): MessageOf<'accept'> {
+  if (answer.type !== 'accept') throw errorOf('BAD_MESSAGE', 'the peer answered something else');
+  return answer;
 }
 
 /** Why the other side ends the session. Whoever was let in is not refused: somebody there ends it. */

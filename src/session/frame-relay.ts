@@ -4,10 +4,11 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { errorOf } from '../errors.ts';
+import { CreditWindow, SourceCredit } from '../net/credit.ts';
 import { LaneGroup, type LaneGroupEvents } from '../net/lane-group.ts';
 import type { Slot } from '../net/lane-socket.ts';
-import { type LimitedFlow, type Limiter, passAll } from '../net/limiter.ts';
-import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload } from '../protocol/frame.ts';
+import type { Limiter, Pace } from '../net/limiter.ts';
+import { HEADER_BYTES, MAX_META_PAYLOAD, maxPayload, OFFSET_BYTES } from '../protocol/frame.ts';
 import type { WorkerLine } from '../transfer/pool.ts';
 import {
   type FromWorker,
@@ -40,13 +41,17 @@ export interface FrameRelayOptions {
 export type WorkerFrame = Extract<FromWorker, { kind: 'frame' | 'slot' | 'emit' | 'taken' }>;
 
 export class FrameRelay {
+  /** Sending: what the other end lets leave. */
+  readonly credit = new SourceCredit();
+  /** Receiving under a bound: what the other end may send. */
+  readonly window: CreditWindow | undefined;
   readonly #options: FrameRelayOptions;
   /** No slots until memory for them is set aside. */
   #plan: SharedPlan = planMemory(0, 0);
   #counters = new SharedCounters(this.#plan);
   #giveBack = () => {};
   readonly #lanes: LaneGroup;
-  readonly #pace: readonly LimitedFlow[];
+  readonly #pace: readonly Pace[];
   #line: WorkerLine | undefined;
   /** Receiving answers: the slots whose frames the worker has not taken, the oldest first. */
   readonly #answerSlots: Slot[] = [];
@@ -61,14 +66,17 @@ export class FrameRelay {
     const { direction, chunk, maxRecords, limiters } = options;
     this.#options = options;
     // A receiver starts at once. A sender waits for an answer first, and what was only asked for keeps nobody out.
-    if (direction === 'receive') this.reserve();
-    this.#pace = limiters.map((limiter) => limiter.flow());
+    if (direction === 'receive') this.reserve(chunk);
+    // Credit comes first: what waits for the other end takes nothing from those who could send.
+    this.#pace = direction === 'send' ? [this.credit, ...limiters.map((limiter) => limiter.flow())] : [];
+    if (direction === 'receive' && limiters.length > 0)
+      this.window = new CreditWindow(limiters, HEADER_BYTES + OFFSET_BYTES + chunk);
     this.#lanes = new LaneGroup(
       {
         limit: maxPayload(chunk),
         slots: this.#incomingSlots(),
         maxRecords,
-        pace: direction === 'send' ? this.#pace : [],
+        pace: this.#pace,
       },
       { ...events, frame: (slot) => this.#takeFrame(slot) },
     );
@@ -92,9 +100,9 @@ export class FrameRelay {
     return this.#queued;
   }
 
-  /** Sets memory for frames aside. Throws BUSY. */
-  reserve(): void {
-    const { lanes, chunk, reserve } = this.#options;
+  /** Sets memory for frames of this chunk aside. Throws BUSY. */
+  reserve(chunk: number): void {
+    const { lanes, reserve } = this.#options;
     const { count, bytes } = slotsFor(lanes, chunk);
     this.#giveBack = reserve(count * bytes);
     this.#plan = planMemory(count, bytes);
@@ -130,11 +138,12 @@ export class FrameRelay {
     }
   }
 
-  /** Closes the lanes: no frame crosses any more. */
-  close(): void {
+  /** Closes the lanes: no frame crosses any more. `isComplete`: none was on its way. */
+  close(isComplete = false): void {
     this.#closed = true;
     this.#lanes.close();
-    for (const flow of this.#pace) flow.close();
+    for (const pace of this.#pace) pace.close();
+    this.window?.close(isComplete);
   }
 
   /** The worker does not use the memory any more. */
@@ -162,10 +171,10 @@ export class FrameRelay {
     const length = HEADER_BYTES + slot.bytes.readUInt32BE(0);
     if (!line) throw errorOf('BAD_MESSAGE', 'a frame came before its transfer began');
     if (this.#options.direction === 'receive') {
-      // What waits here keeps its slot: there is none left to read into, and TCP stops the sender.
-      passAll(this.#pace, length, () => {
-        line.post({ kind: 'frame', transfer: line.transfer, slot: slot.number, length });
-      });
+      const pass = () => line.post({ kind: 'frame', transfer: line.transfer, slot: slot.number, length });
+      // What waits there keeps its slot: there is none left to read into, and TCP stops the sender.
+      if (this.window) this.window.take(length, pass);
+      else pass();
       return;
     }
     if (length > slot.bytes.length) throw errorOf('LIMIT', 'an answer is too long');

@@ -89,14 +89,13 @@ export class IncomingOffers {
     existing: ExistingPolicy,
     request: Omit<TransferRequest, 'chunk'>,
   ): Promise<Receipt> {
-    const { transfers, isDialler, send } = this.#options;
+    const { transfers, isDialler } = this.#options;
     const { transfer: id, chunk } = message;
     if (!this.#open.delete(id)) throw errorOf('CLOSED', 'the offer was withdrawn');
     const lanes = Math.max(1, isDialler ? message.lanes.length : (message.wanted ?? 1));
     const transfer = this.#begin(id, chunk, lanes, request.limit);
     try {
-      transfer.startTarget(place, existing);
-      send({ type: 'accept', transfer: id, ...(!isDialler && { lanes: transfers.grant(id, lanes) }) });
+      transfer.startTarget(place, existing, isDialler ? undefined : transfers.grant(id, lanes));
     } catch (error) {
       await transfer.cancel(typed(error));
       throw error;
@@ -106,8 +105,10 @@ export class IncomingOffers {
   }
 
   #begin(id: string, chunk: number, lanes: number, limit: number | undefined) {
+    const { transfers } = this.#options;
     try {
-      return this.#options.transfers.begin({ id, direction: 'receive', chunk, lanes, limit });
+      const paced = transfers.pacedChunk({ chunk, limit });
+      return transfers.begin({ id, direction: 'receive', chunk: paced, lanes, limit });
     } catch (error) {
       this.#refuse(id, flagOfError(error), undefined);
       throw error;

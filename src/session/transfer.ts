@@ -80,7 +80,6 @@ type Phase = Progress['phase'] | 'over';
 export class TransferEnd {
   readonly id: string;
   readonly direction: Direction;
-  readonly chunk: number;
   /** Settles when the transfer has ended and everything of it is put away. */
   readonly receipt: Promise<Receipt>;
   readonly startedAt = new Date();
@@ -91,6 +90,7 @@ export class TransferEnd {
   /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
   isAcknowledged = false;
   readonly #isDryRun: boolean;
+  #chunk: number;
   readonly #host: TransferHost;
   readonly #outcomes: Outcomes;
   readonly #frames: FrameRelay;
@@ -118,7 +118,7 @@ export class TransferEnd {
     this.id = options.id;
     this.direction = options.direction;
     this.#isDryRun = options.dryRun ?? false;
-    this.chunk = options.chunk;
+    this.#chunk = options.chunk;
     this.#settle = Promise.withResolvers();
     this.receipt = this.#settle.promise;
     // Whoever started it may look at the result later, or never.
@@ -134,9 +134,15 @@ export class TransferEnd {
     );
   }
 
-  /** Starts to read and send. What keeps it from that ends it, which its receipt tells. */
-  startSource(roots: readonly SourceSpec[], how: SourceHow = {}): void {
+  /** Starts to read and send as it was accepted. What keeps it from that ends it, which its receipt tells. */
+  startSource(
+    { chunk = this.#chunk, credit }: Pick<MessageOf<'accept'>, 'chunk' | 'credit'>,
+    roots: readonly SourceSpec[],
+    how: SourceHow = {},
+  ): void {
     const { rules, follow = false, group, seal } = how;
+    this.#chunk = Math.min(this.#chunk, chunk);
+    if (credit) this.#frames.credit.bind();
     this.names = roots.map(rootNameOf);
     let line: WorkerLine;
     try {
@@ -150,7 +156,7 @@ export class TransferEnd {
       kind: 'source',
       transfer,
       plan: this.#frames.plan,
-      chunk: this.chunk,
+      chunk: this.#chunk,
       roots,
       rules,
       follow,
@@ -159,8 +165,8 @@ export class TransferEnd {
     });
   }
 
-  /** Starts to receive and write. */
-  startTarget(place: TargetPlace, existing: ExistingPolicy): void {
+  /** Starts to receive and write, and accepts it, with lanes where this side grants them. Throws why the session ended. */
+  startTarget(place: TargetPlace, existing: ExistingPolicy, lanes?: number[]): void {
     this.names = place.names.map(([offered]) => offered);
     this.place = place;
     const line = this.#open();
@@ -168,10 +174,14 @@ export class TransferEnd {
       kind: 'target',
       transfer: line.transfer,
       plan: this.#frames.plan,
-      chunk: this.chunk,
+      chunk: this.#chunk,
       existing,
       place,
     });
+    const { window } = this.#frames;
+    const bounds = window && { chunk: this.#chunk, credit: true };
+    this.#host.send({ type: 'accept', transfer: this.id, lanes, ...bounds });
+    window?.open((bytes) => this.#grant(bytes));
   }
 
   /** Takes a lane whose proof has been exchanged. */
@@ -209,6 +219,15 @@ export class TransferEnd {
   takeCancel(message: MessageOf<'cancel'>): void {
     this.#discard = message.discard ?? false;
     this.#fail(cancelledBy(message));
+  }
+
+  /** The target lets so many bytes more leave. */
+  takeCredit(message: MessageOf<'credit'>): void {
+    try {
+      this.#frames.credit.add(message.bytes);
+    } catch (error) {
+      void this.cancel(wrap(error));
+    }
   }
 
   takeReceipt(message: MessageOf<'receipt'>): void {
@@ -265,7 +284,7 @@ export class TransferEnd {
 
   #open(group?: number): WorkerLine {
     if (this.#phase !== 'waiting') throw errorOf('CLOSED', 'the transfer has begun or ended already');
-    if (this.direction === 'send') this.#frames.reserve();
+    if (this.direction === 'send') this.#frames.reserve(this.#chunk);
     this.#phase = 'moving';
     this.#movingSince = performance.now();
     const line = this.#host.pool.line((message) => this.#fromWorker(message), group);
@@ -372,6 +391,14 @@ export class TransferEnd {
     this.#patience = setTimeout(() => this.#fail(lost), WORD_PATIENCE).unref();
   }
 
+  #grant(bytes: number): void {
+    try {
+      this.#host.send({ type: 'credit', transfer: this.id, bytes });
+    } catch {
+      // The session is over, and this with it.
+    }
+  }
+
   #tell(error: LocalstreamError): void {
     const flag = flagNumber(flagOfError(error));
     try {
@@ -404,7 +431,7 @@ export class TransferEnd {
     clearTimeout(this.#patience);
     this.#line?.release();
     this.#frames.release();
-    this.#frames.close();
+    this.#frames.close(!this.#failure);
     if (this.#failure) this.#settle.reject(this.#failure);
     else if (this.#signed && this.#subject)
       this.#settle.resolve(this.#makeReceipt(this.#signed, this.#subject));

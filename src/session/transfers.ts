@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { errorOf, LocalstreamError } from '../errors.ts';
+import { pacedChunk } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber } from '../protocol/flags.ts';
-import { MAX_LANES } from '../protocol/limits.ts';
-import type { MessageOf, Outgoing, SessionMessage } from '../protocol/messages.ts';
+import { MAX_LANES, MIN_CHUNK } from '../protocol/limits.ts';
+import type { MessageOf, Outgoing } from '../protocol/messages.ts';
 import type { SavedNames } from './continuations.ts';
 import type { LaneGrants } from './lane-grants.ts';
 import type { FileOutcome, Progress, Receipt } from './report.ts';
@@ -55,8 +56,11 @@ export interface TransfersOptions {
   over(transfer: TransferEnd, result: Receipt | LocalstreamError): void;
 }
 
+/** What a transfer that was asked for may be answered with. */
+export type Answer = MessageOf<'offer'> | MessageOf<'accept'>;
+
 interface Asked {
-  readonly resolve: (message: SessionMessage) => void;
+  readonly resolve: (message: Answer) => void;
   readonly reject: (error: LocalstreamError) => void;
 }
 
@@ -80,6 +84,12 @@ export class Transfers {
 
   get(id: string): TransferEnd | undefined {
     return this.#running.get(id);
+  }
+
+  /** Frames of at most this size that flow under the bounds which hold: a transfer's own, and that of the process. */
+  pacedChunk({ chunk, limit }: Pick<TransferOptions, 'chunk' | 'limit'>): number {
+    const bounds = [limit, this.#options.host.limiter?.bytesPerSecond].filter((one) => one !== undefined);
+    return pacedChunk(chunk, MIN_CHUNK, bounds.length === 0 ? undefined : Math.min(...bounds));
   }
 
   /** Begins a transfer. Throws BUSY when too many run, BAD_MESSAGE when its number is taken, or why the session ended. */
@@ -115,12 +125,27 @@ export class Transfers {
     return transfer;
   }
 
-  /** Asks the peer for a transfer and waits for its word. Throws what it answers, CANCELLED, or why the session ended. */
-  async ask(id: string, message: Outgoing, signal?: AbortSignal): Promise<SessionMessage> {
+  /**
+   * Asks the peer for a transfer and waits for its word. `take` is called before any message that comes behind that is
+   * looked at. Throws what the peer answers, what `take` throws, CANCELLED, or why the session ended.
+   */
+  async ask<Taken>(
+    id: string,
+    message: Outgoing,
+    take: (answer: Answer) => Taken,
+    signal?: AbortSignal,
+  ): Promise<Taken> {
     if (signal?.aborted) throw cancelled(signal);
     if (this.#ended) throw this.#ended;
-    const { promise, resolve, reject } = Promise.withResolvers<SessionMessage>();
-    this.#asked.set(id, { resolve, reject });
+    const { promise, resolve, reject } = Promise.withResolvers<Taken>();
+    const taken = (answer: Answer) => {
+      try {
+        resolve(take(answer));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    this.#asked.set(id, { resolve: taken, reject });
     const abort = () => {
       this.#sendQuietly({ type: 'cancel', transfer: id, flag: flagNumber('CANCELLED') });
       this.#giveUp(id);
@@ -143,7 +168,7 @@ export class Transfers {
   expect(
     id: string,
     milliseconds: number,
-    resolve: () => void,
+    resolve: (accept: MessageOf<'accept'>) => void,
     reject: (error: LocalstreamError) => void,
   ): void {
     const answered = () => {
@@ -151,9 +176,10 @@ export class Transfers {
       this.#asked.delete(id);
     };
     const asked: Asked = {
-      resolve: () => {
+      resolve: (answer) => {
         answered();
-        resolve();
+        if (answer.type === 'accept') resolve(answer);
+        else reject(errorOf('BAD_MESSAGE', 'the other side answered an offer with an offer'));
       },
       reject: (error) => {
         answered();
@@ -168,7 +194,7 @@ export class Transfers {
   }
 
   /** Hands an answer to whoever waits for it. False: nobody ever asked. */
-  answer(message: MessageOf<'offer'> | MessageOf<'accept'>): boolean {
+  answer(message: Answer): boolean {
     const asked = this.#asked.get(message.transfer);
     asked?.resolve(message);
     return asked !== undefined || this.#givenUp.has(message.transfer);

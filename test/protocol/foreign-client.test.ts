@@ -130,6 +130,20 @@ suite('a client written from the document', () => {
     assert.deepEqual(failed, []);
   });
 
+  test('puts a file into a process with a bound, no faster than that', async (t) => {
+    const folder = folderOf(t, {});
+    const limit = 1_000_000;
+    const { listener } = await serve(t, { shares: [{ name: 'in', folder, mode: 'rw' }] }, { limit });
+    const client = await ForeignClient.connect(listener.port, identity);
+    t.after(() => client.close());
+    const content = randomBytes(800_000);
+    const start = performance.now();
+    await client.put('/in/', 'new.bin', content);
+    // 50 ms ahead of the clock, and as much twice: what was asked for last, and a frame that was overdrawn.
+    assert.ok(content.length <= (limit * (performance.now() - start + 150)) / 1000);
+    assert.deepEqual(readFileSync(join(folder, 'new.bin')), content);
+  });
+
   test('is told by name why it is not let in', async (t) => {
     const { listener } = await serve(t, { open: false });
     await assert.rejects(ForeignClient.connect(listener.port, identity), /bye 403/);

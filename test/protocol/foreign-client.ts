@@ -316,13 +316,13 @@ export class ForeignClient {
     return { message, text };
   }
 
-  /** The next message of a type; pings are answered on the way. */
+  /** The next message of a type; pings are answered on the way, and credit that comes in vain is let pass. */
   async #expect(type: string): Promise<Message> {
     for (;;) {
       const { message } = await this.#next();
       if (message['type'] === 'ping') this.#send({ type: 'pong', request: message['request'] });
       else if (message['type'] === type) return message;
-      else if (message['type'] !== 'pong')
+      else if (message['type'] !== 'pong' && message['type'] !== 'credit')
         throw new Error(`${message['type']} ${message['flag']}, not ${type}`);
     }
   }
@@ -488,25 +488,32 @@ export class ForeignClient {
     const accept = await this.#expect('accept');
     const [number] = Array.isArray(accept['lanes']) ? accept['lanes'] : [];
     const lane = await this.#openLane(Number(number));
+    const chunk = Math.min(65_536, Number(accept['chunk'] ?? 65_536));
+    let credit = accept['credit'] === true ? 0 : Number.POSITIVE_INFINITY;
+    const send = async (...[type, payload, at]: Parameters<Lane['send']>) => {
+      while (credit <= 0) credit += Number((await this.#expect('credit'))['bytes']);
+      credit -= 16 + payload.length;
+      lane.send(type, payload, at);
+    };
     const bytes = Buffer.from(name);
     const sizes = [u64(1_700_000_000_000_000), u64(content.length), u16(bytes.length), u16(0)];
     const manifest = Buffer.concat([u8(1), u8(0), u16(0o640), ...sizes, bytes]);
-    lane.send(MANIFEST, manifest, { flags: 1 });
+    await send(MANIFEST, manifest, { flags: 1 });
     const digest = blake3(content);
     const { payload: answer } = await lane.next();
     const code = answer.readUInt8(0);
     if (code === 1 || code === 2) {
-      for (let offset = 0; offset < content.length; offset += 65_536)
-        lane.send(DATA, Buffer.concat([u64(offset), content.subarray(offset, offset + 65_536)]));
-      lane.send(END, Buffer.concat([u64(content.length), digest]));
+      for (let offset = 0; offset < content.length; offset += chunk)
+        await send(DATA, Buffer.concat([u64(offset), content.subarray(offset, offset + chunk)]));
+      await send(END, Buffer.concat([u64(content.length), digest]));
     } else if (code === 3) {
       const same = answer.subarray(1).equals(digest);
-      if (same) lane.send(SAME, Buffer.concat([u16(0), digest]));
-      else lane.send(DIFFERS, Buffer.alloc(0));
+      if (same) await send(SAME, Buffer.concat([u16(0), digest]));
+      else await send(DIFFERS, Buffer.alloc(0));
     } else if (code !== 0) throw new Error(`answer ${code}`);
     const { type, payload: settled } = await lane.next();
     if (type !== RESULT) throw new Error(`a frame of type ${type}`);
-    lane.send(DONE, Buffer.concat([u32(1), u64(1), blake3(manifest)]));
+    await send(DONE, Buffer.concat([u32(1), u64(1), blake3(manifest)]));
     const receipt = await this.#expect('receipt');
     const body = Buffer.from(String(receipt['body']));
     if (!isStatement(this.#serverKey, 'receipt', body, Buffer.from(String(receipt['signature']), 'base64')))

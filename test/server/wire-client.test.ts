@@ -276,6 +276,7 @@ suite('a server that lies', () => {
     for (const message of [
       { type: 'accept', ...nobody },
       { type: 'refuse', flag: 405, ...nobody },
+      { type: 'credit', bytes: 1, ...nobody },
       { type: 'cancel', flag: 425, ...nobody },
       { type: 'granted', lanes: [1, 2, 3], ...nobody },
       { type: 'receipt', body: '{}', signature: Buffer.alloc(384).toString('base64'), ...nobody },

@@ -36,6 +36,7 @@ export const MESSAGES: Readonly<Record<string, Loose>> = {
   put: { type: 'put', transfer, target: '/docs/', roots: [root], lanes: 1, chunk: 1024, existing: 'fail' },
   offer: { type: 'offer', transfer, roots: [root], lanes: [1], chunk: 1024 },
   accept: { type: 'accept', transfer },
+  credit: { type: 'credit', transfer, bytes: 1 },
   refuse: { type: 'refuse', transfer, flag: 405 },
   lanes: { type: 'lanes', transfer, lanes: 1 },
   granted: { type: 'granted', transfer, lanes: [1] },

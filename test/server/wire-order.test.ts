@@ -156,6 +156,7 @@ suite('messages about nobody’s transfers', () => {
       'accept',
       'refuse',
       'lanes',
+      'credit',
       'cancel',
       'receipt',
       'received',
@@ -176,7 +177,7 @@ suite('messages about nobody’s transfers', () => {
     const one = await dialSession(served.listener.port, alice);
     const other = await dialSession(served.listener.port, mallory);
     const { transfer: id, lane } = await getting(one, '/docs/small.bin');
-    for (const name of ['accept', 'refuse', 'lanes', 'cancel', 'receipt', 'received'])
+    for (const name of ['accept', 'refuse', 'lanes', 'credit', 'cancel', 'receipt', 'received'])
       other.control.send({ ...MESSAGES[name], transfer: id });
     await works(other);
     assert.equal((await lane.next())?.header.type, FRAME.manifest);

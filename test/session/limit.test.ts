@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Progress, Receipt } from '../../src/index.ts';
-import { noise, pair } from './machines.ts';
+import { until } from '../server/wire-machines.ts';
+import { machine, noise, pair } from './machines.ts';
 
 const LIMIT = 2_000_000;
 const SIZE = 1_500_000;
-/** What may cross ahead of the clock: 50 milliseconds' worth, and a frame of as much at each transfer. */
+/** What may leave ahead of the clock: 50 milliseconds' worth, and a frame or a quantum of as much at each transfer. */
 const AHEAD = 400_000;
 
-/** Follows transfers by what has crossed; a slow machine moves less, and none more than the bound allows. */
+/** Follows transfers by what has left the sender; a slow machine moves less, and none more than the bound allows. */
 function meter() {
   const start = performance.now();
   const moved = new Map<number, number>();
@@ -47,25 +48,27 @@ suite('the bound of a process', () => {
   });
 
   test('is one for all that is fetched and sent at the same time', async (t) => {
-    const { share, local, session } = await pair(t, { alice: { limit: LIMIT } });
-    for (const [number, folder] of [share, share, local].entries())
-      writeFileSync(join(folder, `x${number}`), noise(SIZE, number));
-    const { options, held } = meter();
-    held(
-      await Promise.all([
-        session.get(['/share/x0'], `${local}/`, options(0)),
-        session.get(['/share/x1'], `${local}/`, options(1)),
-        session.put([join(local, 'x2')], '/share/', options(2)),
-      ]),
-    );
+    for (const side of ['alice', 'bob']) {
+      const { share, local, session } = await pair(t, { [side]: { limit: LIMIT } });
+      for (const [number, folder] of [share, share, local].entries())
+        writeFileSync(join(folder, `x${number}`), noise(SIZE, number));
+      const { options, held } = meter();
+      held(
+        await Promise.all([
+          session.get(['/share/x0'], `${local}/`, options(0)),
+          session.get(['/share/x1'], `${local}/`, options(1)),
+          session.put([join(local, 'x2')], '/share/', options(2)),
+        ]),
+      );
+    }
   });
 
   test('holds for what is put into a share of it', async (t) => {
-    const { local, session } = await pair(t, { bob: { limit: LIMIT } });
+    const { share, local, session } = await pair(t, { bob: { limit: LIMIT } });
     writeFileSync(join(local, 'x'), noise(SIZE));
-    const { held } = meter();
-    // Only the receipt says what has passed: what has left the sender may still wait.
-    held([await session.put([join(local, 'x')], '/share/', { chunk: 16_384 })]);
+    const { options, held } = meter();
+    held([await session.put([join(local, 'x')], '/share/', options(0))]);
+    assert.deepEqual(readFileSync(join(share, 'x')), noise(SIZE));
   });
 });
 
@@ -75,9 +78,40 @@ test('the bound of one transfer holds for an offer that is accepted', async (t) 
   const offered = session.nextOffer();
   const [peer] = listener.peers;
   assert.ok(peer);
-  const sending = listener.send(peer.id, [join(base, 'x')], { chunk: 16_384 });
-  const offer = await offered;
   const { options, held } = meter();
-  held([await offer.accept(`${local}/`, { ...options(0), limit: LIMIT })]);
-  await sending;
+  const sending = listener.send(peer.id, [join(base, 'x')], options(0));
+  const offer = await offered;
+  await offer.accept(`${local}/`, { limit: LIMIT });
+  held([await sending]);
+});
+
+test('a receiver with a bound gets what others get at the same time without one', async (t) => {
+  const { base, alice, local, session, listener } = await pair(t, { alice: { limit: LIMIT } });
+  const mallory = await machine(t, base, 'mallory');
+  const at = { host: '127.0.0.1', port: listener.port, acceptNew: true };
+  const other = await mallory.connect(at);
+  const elsewhere = join(base, 'elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(base, 'x'), noise(SIZE));
+  await until(() => listener.peers.length === 2);
+  const ids = listener.peers.map(({ id }) => id);
+  const offered = [session.nextOffer(), other.nextOffer()];
+  const { options, held } = meter();
+  const bound = listener.peers.findIndex(({ fingerprint }) => fingerprint === alice.fingerprint);
+  const transfers: string[] = [];
+  const sending = listener.sendToAll(ids, [join(base, 'x')], {
+    onTransfer: (id) => transfers.push(id),
+    onProgress: (progress) => {
+      if (progress.transferId === transfers[bound]) options(0).onProgress(progress);
+    },
+  });
+  const [mine, theirs] = await Promise.all(offered);
+  await Promise.all([mine?.accept(`${local}/`), theirs?.accept(`${elsewhere}/`)]);
+  const receipts = (await sending).map((result) => {
+    assert.equal(result.status, 'fulfilled');
+    return result.value;
+  });
+  assert.equal(receipts.length, 2);
+  held(receipts.filter((_, index) => index === bound));
+  for (const folder of [local, elsewhere]) assert.deepEqual(readFileSync(join(folder, 'x')), noise(SIZE));
 });

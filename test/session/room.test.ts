@@ -100,7 +100,7 @@ test('an offer that answers a request does not wait for ever for its acceptance'
     over: unused,
   });
   const id = newTransferId();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   transfers.expect(id, 1, resolve, reject);
   await assert.rejects(promise, { code: 'TIMEOUT' });
   // One that comes too late is passed over.
