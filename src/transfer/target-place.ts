@@ -75,7 +75,8 @@ export function localPlace(
 function streamPlace(roots: readonly OfferedRoot[], options: PlaceOptions): TargetPlace {
   if (roots.length !== 1 || roots[0]?.type !== 'file')
     throw errorOf('NOT_SUPPORTED', 'only one file can go to standard output', { hint: 'name a folder' });
-  return { ...options, stream: 'output', folder: '.', below: [], names: ownNames(roots) };
+  // Nothing can be read back from there.
+  return { ...options, verify: false, stream: 'output', folder: '.', below: [], names: ownNames(roots) };
 }
 
 /** A text is put together in memory. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../server/wire-machines.ts';
 import { noise, type Pair, pair } from '../session/machines.ts';
-import { environment, LAUNCHER } from './cli-process.ts';
+import { environment, LAUNCHER, run } from './cli-process.ts';
 
 type Stdio = number | 'pipe' | 'ignore';
 
@@ -61,4 +61,15 @@ test('get into a pipe that nobody reads ends when it is told to', async (t) => {
   const words = ['get', `127.0.0.1:${both.listener.port}:/share/big`, '-'];
   assert.equal(await endedBy('SIGTERM', both, words, ['ignore', fifo.descriptor]), 143);
   assert.equal(await endedBy('SIGINT', both, words, ['ignore', 'pipe']), 130, 'a socket');
+});
+
+test('get into a pipe reads nothing back, whatever --verify says', async (t) => {
+  const { listener, base, share } = await pair(t);
+  for (const size of [100, 3_000_000]) {
+    writeFileSync(join(share, 'letters'), 'x'.repeat(size));
+    const words = ['get', `127.0.0.1:${listener.port}:/share/letters`, '-', '--verify', '--accept-new'];
+    const got = await run(words, { home: join(base, 'alice') });
+    assert.equal(got.status, 0, got.stderr);
+    assert.ok(got.stdout === 'x'.repeat(size));
+  }
 });
