@@ -180,7 +180,7 @@ export class EntryAnswers<Folder> {
         return 'skip';
       case 'update':
         if (present.mtime >= live.entry.mtime) return 'skip';
-        live.place = 'replace';
+        live.place = 'update';
         return 'patch';
       case 'overwrite':
         return 'patch';
@@ -214,7 +214,8 @@ export class EntryAnswers<Folder> {
       return this.#would(live, present !== undefined);
     }
     const large = size > PIECE_BYTES && present !== undefined && present.size > PIECE_BYTES;
-    const alike = present?.kind === 'file' && live.place === 'replace' && (present.size === size || large);
+    const replaces = live.place === 'replace' || live.place === 'update';
+    const alike = present?.kind === 'file' && replaces && (present.size === size || large);
     const old = alike && size >= 0;
     // What a partial holds need not be set aside: how much that is shows when it is opened.
     if (size >= 0 && !this.#options.blind && this.#store.hasPartial(folder, name))

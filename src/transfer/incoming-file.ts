@@ -6,7 +6,7 @@ import { createDigest, type Digest, digestOf } from '../crypto/digest.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { FLAG_HOLE, type FrameHeader, OFFSET_BYTES, PIECE_BYTES } from '../protocol/frame.ts';
 import { MAX_CHUNK } from '../protocol/limits.ts';
-import { ENTRY, OUTCOME, readEnd, readPack } from '../protocol/manifest.ts';
+import { ENTRY, NO_DIGEST, OUTCOME, readEnd, readPack } from '../protocol/manifest.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { SafeName } from './name.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
@@ -152,20 +152,31 @@ export class IncomingFile<Folder> {
         : this.#store.writeSmall(branch.folder, name, bytes, placement);
       this.#commitPacked(file, saved);
     } catch (error) {
-      if (this.#isOvertaken(live, error, bytes.length, digest)) this.#settleSame(live, Buffer.from(digest));
-      else this.#settlement.fail(live, error);
+      const overtaken = this.#overtakenBy(live, error, bytes.length, digest);
+      if (overtaken === undefined) this.#settlement.fail(live, error);
+      else this.#settleOvertaken(live, overtaken, Buffer.from(digest));
     }
   }
 
-  #settleSame(live: LiveEntry<Folder>, digest: Buffer): void {
-    this.#settlement.settle(live, OUTCOME.same, 'OK', digest, '');
+  #settleOvertaken(live: LiveEntry<Folder>, by: 'same' | 'newer', digest: Buffer): void {
+    if (by === 'same') this.#settlement.settle(live, OUTCOME.same, 'OK', digest, '');
+    else this.#settlement.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, '');
   }
 
-  /** Whether a name that was free has been taken meanwhile by a file that holds the same: nothing is left to be done. */
-  #isOvertaken(live: LiveEntry<Folder>, error: unknown, size: number, digest: Buffer): boolean {
-    const { branch, name } = live;
-    if (!(error instanceof LocalstreamError) || error.code !== 'EXISTS' || live.place !== 'never')
-      return false;
+  /** By what a name has been taken meanwhile, where that leaves nothing to be done. */
+  #overtakenBy(
+    live: LiveEntry<Folder>,
+    error: unknown,
+    size: number,
+    digest: Buffer,
+  ): 'same' | 'newer' | undefined {
+    if (!(error instanceof LocalstreamError) || error.code !== 'EXISTS') return undefined;
+    if (live.place === 'update') return 'newer';
+    return live.place === 'never' && this.#isThere(live, size, digest) ? 'same' : undefined;
+  }
+
+  /** Whether a file of that name holds the same. */
+  #isThere({ branch, name }: LiveEntry<Folder>, size: number, digest: Buffer): boolean {
     if (branch.folder === undefined || name === undefined) return false;
     try {
       const there = this.#store.openBasis(branch.folder, name);
@@ -331,13 +342,14 @@ export class IncomingFile<Folder> {
       this.#current = undefined;
       this.#settlement.commit(live, saved, digest);
     } catch (error) {
-      if (!this.#isOvertaken(live, error, size, digest)) {
+      const overtaken = this.#overtakenBy(live, error, size, digest);
+      if (overtaken === undefined) {
         this.#giveUp(file, error);
         return;
       }
       this.#current = undefined;
       file.partial.discard();
-      this.#settleSame(live, digest);
+      this.#settleOvertaken(live, overtaken, digest);
     }
   }
 

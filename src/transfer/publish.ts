@@ -9,8 +9,15 @@ import type { SafeName } from './name.ts';
 import { partialName } from './partial.ts';
 import { failedWith } from './system-error.ts';
 
-/** What to do when the name is taken: fail with EXISTS, replace what has it, or take `a (2).txt`. */
-export type CommitPolicy = 'fail' | 'overwrite' | 'rename';
+/** What to do when the name is taken: fail with EXISTS, replace what has it, replace it if it is older, or take `a (2).txt`. */
+export type CommitPolicy = 'fail' | 'overwrite' | 'update' | 'rename';
+
+/** How a file gets its name. */
+export interface Publishing {
+  readonly policy: CommitPolicy;
+  /** Of the file, microseconds since 1970. */
+  readonly mtime: number;
+}
 
 /** The name that a file got, and whether there was another file of that name, which is gone now. */
 export interface Published {
@@ -27,8 +34,14 @@ export const NO_LINKS = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', '
  *
  * @throws EXISTS, IS_A_FOLDER, NOT_A_FILE; then the partial is as it was.
  */
-export function publish(folder: Folder, partial: SafeName, name: SafeName, policy: CommitPolicy): Published {
+export function publish(
+  folder: Folder,
+  partial: SafeName,
+  name: SafeName,
+  { policy, mtime }: Publishing,
+): Published {
   if (policy === 'overwrite') return replace(folder, partial, name);
+  if (policy === 'update') return replace(folder, partial, name, mtime);
   if (take(folder, partial, name)) return { name, replaced: false };
   if (isTakenByRemnant(folder, partial, name)) return replace(folder, partial, name);
   if (policy === 'fail') throw errorOf('EXISTS', `'${escapeText(name)}' exists`);
@@ -37,11 +50,19 @@ export function publish(folder: Folder, partial: SafeName, name: SafeName, polic
   throw noFreeName(name);
 }
 
-function replace(folder: Folder, partial: SafeName, name: SafeName): Published {
+/** `before`: only what is older than that is replaced, microseconds since 1970. */
+function replace(
+  folder: Folder,
+  partial: SafeName,
+  name: SafeName,
+  before = Number.POSITIVE_INFINITY,
+): Published {
   const old = folder.lookup(name);
   if (old?.type === 'folder') throw errorOf('IS_A_FOLDER', `'${escapeText(name)}' is a folder`);
   if (old?.type === 'other')
     throw errorOf('NOT_A_FILE', `'${escapeText(name)}' is a pipe, a device or a socket, and is not replaced`);
+  // It may have been written to since it was found older.
+  if (old !== undefined && old.mtime >= before) throw errorOf('EXISTS', `'${escapeText(name)}' is not older`);
   folder.rename(partial, name);
   return { name, replaced: old !== undefined };
 }
@@ -122,7 +143,7 @@ export function placeLink(
       folder.symlink(target, aside);
       try {
         folder.setLinkTimes(aside, mtime);
-        return publish(folder, aside, name, policy);
+        return publish(folder, aside, name, { policy, mtime });
       } catch (error) {
         folder.unlink(aside);
         throw error;

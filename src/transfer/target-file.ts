@@ -10,7 +10,7 @@ import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
 import { leavePartial, type OpenedPartial, openPartial, statPartial } from './partial.ts';
-import { type CommitPolicy, type Published, publish } from './publish.ts';
+import { type Published, type Publishing, publish } from './publish.ts';
 import { readFully, writeFully } from './regular-file.ts';
 import { type FileAction, failedWith, fileError, unlessRefused } from './system-error.ts';
 
@@ -34,12 +34,9 @@ export interface TargetOptions {
 }
 
 /** What a finished file is to be. */
-export interface CommitOptions {
+export interface CommitOptions extends Publishing {
   /** Permission bits; setuid, setgid and sticky are dropped. */
   readonly mode: number;
-  /** Microseconds since 1970. */
-  readonly mtime: number;
-  readonly policy: CommitPolicy;
 }
 
 /** What became of it. */
@@ -149,7 +146,7 @@ export class TargetFile {
   commit(options: CommitOptions): Committed {
     const size = this.#size ?? this.#end;
     this.#finish(options, size);
-    const published = publish(this.#folder, this.#opened.partial, this.name, options.policy);
+    const published = publish(this.#folder, this.#opened.partial, this.name, options);
     try {
       if (this.#durable) this.#folder.sync();
     } finally {

@@ -14,8 +14,11 @@ export interface Present {
 export interface Placement {
   readonly mode: number;
   readonly mtime: number;
-  /** `never`: fails with EXISTS where something stands; `replace`: takes its place; `rename`: takes a free name. */
-  readonly place: 'never' | 'replace' | 'rename';
+  /**
+   * `never`: fails with EXISTS where something stands; `replace`: takes its place; `update`: takes it from what is older,
+   * and fails with EXISTS otherwise; `rename`: takes a free name.
+   */
+  readonly place: 'never' | 'replace' | 'update' | 'rename';
 }
 
 /** A small file that has come whole, its digest checked. */

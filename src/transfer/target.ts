@@ -71,6 +71,7 @@ const MOST_OPEN_FOLDERS = 128;
 const POLICIES: Record<Placement['place'], CommitPolicy> = {
   never: 'fail',
   replace: 'overwrite',
+  update: 'update',
   rename: 'rename',
 };
 

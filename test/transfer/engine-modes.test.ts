@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
+import { FRAME, readHeader } from '../../src/protocol/frame.ts';
 import { OUTCOME } from '../../src/protocol/manifest.ts';
 import type { ExistingPolicy } from '../../src/protocol/messages.ts';
 import { encodeName } from '../../src/transfer/name.ts';
@@ -122,6 +123,34 @@ suite('what a power cut has left of a file', () => {
       assert.deepEqual(survey(to), survey(from));
     });
   }
+});
+
+suite('under the policy update', () => {
+  // Sent in a pack, whole, and in pieces: of other sizes than what is there, and of the same.
+  for (const size of [100, 700_000, 3 * MIB])
+    for (const there of [size, size + 1])
+      test(`what was written here since it was found older stays: ${there} bytes instead of ${size}`, (t) => {
+        const [from, to] = fresh(quickFolder(t));
+        const [source, target] = [join(from, 'file'), join(to, 'file')];
+        writeFileSync(source, Buffer.alloc(size, 1));
+        utimesSync(source, 5, 5);
+        writeFileSync(target, Buffer.alloc(there, 2));
+        utimesSync(target, 4, 4);
+        const edit = (frame: Buffer) => {
+          const { type } = readHeader(frame, frame.length);
+          if (type === FRAME.pack || type === FRAME.data) writeFileSync(target, 'mine');
+          return undefined;
+        };
+        const run = transfer({ sources: [source], target: to, existing: 'update', onFrame: edit });
+        assert.ok(run.finished);
+        for (const rows of [run.sent, run.received])
+          assert.deepEqual(
+            rows.map(({ outcome, flag }) => [outcome, flag]),
+            [[OUTCOME.skipped, 'EXISTS']],
+          );
+        assert.equal(readFileSync(target, 'utf8'), 'mine');
+        assert.deepEqual(readdirSync(to), ['file']);
+      });
 });
 
 suite('reading back', () => {

@@ -27,7 +27,7 @@ import { TargetFile } from '../../src/transfer/target-file.ts';
 import { namesIn, openDescriptors, picture, receive, temporaryRoot } from './workplace.ts';
 
 const name = (text: string): SafeName => checkName(text);
-const POLICIES: readonly CommitPolicy[] = ['fail', 'overwrite', 'rename'];
+const POLICIES = ['fail', 'overwrite', 'rename'] as const;
 const plain = { mode: 0o644, mtime: 0 };
 
 suite('a file that is received', () => {
