@@ -129,9 +129,11 @@ export class TargetFile {
     });
   }
 
-  /** Brings what was written to the disk. */
+  /** Brings what was written to the disk, a hole at the end too. */
   sync(): void {
     this.#step('write', () => {
+      if (this.#length < this.#end) fs.ftruncateSync(this.#opened.descriptor, this.#end);
+      this.#length = Math.max(this.#length, this.#end);
       fs.fdatasyncSync(this.#opened.descriptor);
       this.#unsynced = 0;
     });

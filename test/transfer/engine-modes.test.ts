@@ -184,6 +184,28 @@ suite('a file with holes', () => {
   const holed = (edits: readonly number[]): Content => ({ seed: 3, size: 12 * MIB + 5, edits, sparse: true });
   const room = (path: Buffer): number => look(path).room;
 
+  test('is read back with the hole that it ends in', (t) => {
+    const [from, to] = fresh(quickFolder(t));
+    for (const [name, size] of [
+      ['one piece', MIB],
+      ['big', 3 * MIB],
+    ] as const) {
+      writeFileSync(join(from, name), name);
+      truncateSync(join(from, name), size);
+    }
+    const sources = ['one piece', 'big'].map((name) => join(from, name));
+    const run = transfer({ sources, target: to, place: { verify: true } });
+    assert.deepEqual(
+      run.received.map(({ outcome, note }) => [outcome, note]),
+      [
+        [OUTCOME.committed, ''],
+        [OUTCOME.committed, ''],
+      ],
+    );
+    for (const name of ['one piece', 'big'])
+      assert.ok(readFileSync(join(to, name)).equals(readFileSync(join(from, name))));
+  });
+
   test('keeps them: new, over another one, patched, and after an interruption', (t) => {
     const [from, to] = fresh(quickFolder(t));
     build(at(from, 'file'), { kind: 'file', content: holed([]), mode: 0o600, mtime: 0 });
