@@ -240,14 +240,15 @@ function* walkSpec(
   open.add(root);
   const follow = options.follow && spec.kind === 'named';
   const filter = options.rules && new PathFilter(options.rules);
-  yield* walkRoot(root, { filter, follow, open, above: [], inodes: [] });
+  yield* walkRoot(root, { filter, follow, isFollowed: false, above: [], inodes: [] });
 }
 
 /** Where a walk stands: within the walks of the links that led to it. */
 interface WalkContext {
   readonly filter: PathFilter | undefined;
   readonly follow: boolean;
-  readonly open: Set<SourceRoot>;
+  /** Its root is one that a followed link led to. */
+  readonly isFollowed: boolean;
   /** Path of the folder in which a followed link lies. */
   readonly above: SafePath;
   /** The folders on the way, to notice a link to one of them. */
@@ -264,7 +265,9 @@ function* walkRoot(root: SourceRoot, context: WalkContext): Generator<SourceEntr
       yield* followLink(step.path, root, { ...context, inodes });
       continue;
     }
-    yield toEntry(step, root, depth, above);
+    const found = toEntry(step, root, depth, above);
+    if (!context.isFollowed || step.type !== 'file') yield found;
+    else yield { ...found, reference: { ...found.reference, followed: root.pathOf(step.path) } };
     if (step.type === 'folder') inodes.push(inodeOf(step.stat));
   }
 }
@@ -291,13 +294,12 @@ function* followLink(
     yield failedEntry(shown, name ?? '', error, { root, path: [] });
     return;
   }
-  if (target.stat.type === 'folder') {
-    // Its files are opened later, through it.
-    context.open.add(target);
-    yield* walkRoot(target, { ...context, above: shown.slice(0, -1) });
-    return;
-  }
   try {
+    if (target.stat.type === 'folder') {
+      // There may be more such links than folders can be open: its files are opened later, by their own paths.
+      yield* walkRoot(target, { ...context, above: shown.slice(0, -1), isFollowed: true });
+      return;
+    }
     const [step] = walk(target);
     if (!step) return;
     const entry = toEntry(step, target, 0, shown.slice(0, -1));

@@ -45,6 +45,31 @@ suite('what is sent', () => {
     for (const path of ['root/fine', 'root/sub/up']) assert.ok(said.includes(`${path}: link`), path);
   });
 
+  test('behind links to folders holds no descriptors, however many those are', (t) => {
+    const base = quickFolder(t);
+    const [root, other] = [join(base, 'root'), join(base, 'other')];
+    mkdirSync(root);
+    mkdirSync(join(other, 'sub'), { recursive: true });
+    writeFileSync(join(other, 'sub', 'file'), 'x');
+    for (let number = 0; number < 50; number += 1) symlinkSync('../other', join(root, `l${number}`));
+    const tree = openSourceTree([{ kind: 'named', path: root }], { ...OPTIONS, follow: true });
+    t.after(() => tree[Symbol.dispose]());
+    const before = openDescriptors();
+    const files = [...{ [Symbol.iterator]: () => tree.walk() }].filter(
+      ({ entry }) => entry.kind === ENTRY.file,
+    );
+    assert.equal(files.length, 50);
+    for (const { reference } of files) {
+      const reader = tree.open(reference, 1);
+      const byte = Buffer.alloc(1);
+      assert.equal(reader.readAt(byte, 0), 1);
+      assert.equal(byte.toString(), 'x');
+      reader.close();
+    }
+    // The root itself, and the folder that it is in.
+    assert.ok(openDescriptors() <= before + 2);
+  });
+
   test('that has gone meanwhile fails by the name it was offered under, and the others are sent', (t) => {
     const base = quickFolder(t);
     for (const name of ['a', 'b']) mkdirSync(join(base, name));
