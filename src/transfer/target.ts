@@ -251,7 +251,10 @@ export class TargetTree implements TargetStore<TargetFolder> {
 
   link(target: TargetFolder, name: SafeName, to: string, placement: Placement): SafeName {
     const { mtime, place } = placement;
-    return placeLink(this.#use(target), name, { target: to, mtime, policy: POLICIES[place] }).name;
+    const folder = this.#use(target);
+    const placed = placeLink(folder, name, { target: to, mtime, policy: POLICIES[place] });
+    if (this.#place.durable) folder.sync();
+    return placed.name;
   }
 
   linkTarget(target: TargetFolder, name: SafeName): string {
@@ -315,6 +318,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
     try {
       // Killed before it is left, it already has what its owner and others need.
       if (folder.isNew) folder.setMode(target.mode | 0o700);
+      // A file that is on the disk is lost all the same where the folder that it is in is not.
+      if (folder.isNew && this.#place.durable) target.parent?.folder?.sync();
       target.inode = folder.statSelf();
     } catch (error) {
       folder.close();

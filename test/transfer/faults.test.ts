@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { LocalstreamError } from '../../src/errors.ts';
@@ -207,6 +215,25 @@ suite('system calls that fail', needs('strace'), () => {
       assert.equal(elsewhere(['receive-big', base], failing('fdatasync', `error=${error}`)).code, code);
       assert.deepEqual(namesIn(base), []);
     });
+
+  test('what is durable is on the disk with the folders on the way to it', (t) => {
+    const base = temporaryFolder(t);
+    const [from, to, calls] = ['from', 'to', 'calls'].map((name) => join(base, name)) as [
+      string,
+      string,
+      string,
+    ];
+    mkdirSync(join(from, 'outer', 'inner'), { recursive: true });
+    mkdirSync(join(from, 'links'));
+    mkdirSync(to);
+    writeFileSync(join(from, 'outer', 'inner', 'file'), 'x');
+    symlinkSync('outer', join(from, 'links', 'link'));
+    const noting = ['strace', '-f', '-qq', '-y', '-o', calls, '-e', 'trace=fsync'];
+    assert.deepEqual(elsewhere(['receive-tree', from, to], noting), { value: true });
+    const synced = readFileSync(calls, 'utf8');
+    for (const path of ['', '/from', '/from/outer', '/from/outer/inner', '/from/links'])
+      assert.ok(synced.includes(`<${to}${path}>)`), path);
+  });
 
   test('a read that a signal interrupts is repeated', (t) => {
     const base = temporaryFolder(t);

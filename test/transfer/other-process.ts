@@ -8,6 +8,7 @@ import { SourceFile } from '../../src/transfer/source-file.ts';
 import { SourceRoot } from '../../src/transfer/source-root.ts';
 import { TargetFile } from '../../src/transfer/target-file.ts';
 import { walk } from '../../src/transfer/walk.ts';
+import { transfer } from './engine-run.ts';
 import { namesIn, receive } from './workplace.ts';
 
 const [action, place = '', ...rest] = process.argv.slice(2);
@@ -182,6 +183,12 @@ switch (action) {
     break;
   case 'receive-big':
     tell(() => receive(Folder.open(place), 'big', Buffer.alloc(2 * 1024 * 1024)));
+    break;
+  case 'receive-tree':
+    tell(() => {
+      const target = rest[0] ?? '';
+      return transfer({ sources: [place], target, place: { durable: true } }).finished;
+    });
     break;
   case 'nobody-commits':
     commitLater();
