@@ -25,6 +25,8 @@ export function failureName(number: number): FlagName {
 /** The code under which an error of this side is told to a peer: local causes stay here. */
 export function flagOfError(error: unknown): FlagName {
   if (!(error instanceof LocalstreamError)) return 'INTERNAL';
+  // Ended by a signal: somebody stopped it, and nothing failed.
+  if (error.code === 'TERMINATED') return 'CANCELLED';
   return error.code in flags ? (error.code as FlagName) : 'INTERNAL';
 }
 

@@ -34,6 +34,10 @@ suite('codes on the wire', () => {
     assert.equal(flagOfError(errorOf('NO_SPACE')), 'NO_SPACE');
   });
 
+  test('ended by a signal is told as cancelled, not as a defect', () => {
+    assert.equal(flagOfError(errorOf('TERMINATED', 'ended by SIGTERM')), 'CANCELLED');
+  });
+
   test('an error of the peer has its text, or the one of its code', () => {
     assert.equal(errorFromPeer(421, 'full (1 of 1)').message, 'full (1 of 1)');
     assert.equal(errorFromPeer(421, undefined).message, flags.FULL.meaning);
