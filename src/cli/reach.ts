@@ -75,7 +75,7 @@ export async function waysTo(localstream: Localstream, wanted: Way, signal: Abor
   const ways = places.map((place): Way => ({ host: place.host, port: port ?? place.port }));
   if (isSystems) ways.push({ host, port: port ?? localstream.settings.port });
   const [first, ...rest] = distinct(ways);
-  if (first === undefined) throw unknown(host);
+  if (first === undefined) throw trusted === undefined ? unknown(host) : nowhere(host);
   return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
 }
 
@@ -183,6 +183,17 @@ function unknown(host: string): LocalstreamError {
   return errorOf('NO_SUCH_HOST', `'${escapeText(host)}' is no host, no trusted peer and nobody found here`, {
     hint: 'possible_connections shows who is there; HOST:PORT works without being found',
   });
+}
+
+/** Its key is trusted, by hand perhaps, which says nothing about where it is. */
+function nowhere(host: string): LocalstreamError {
+  return errorOf(
+    'NO_SUCH_HOST',
+    `'${escapeText(host)}' is trusted, but was never met, and is not found here`,
+    {
+      hint: 'use its HOST:PORT once; then the name is enough',
+    },
+  );
 }
 
 function ambiguous(host: string, found: readonly FoundPeer[]): LocalstreamError {

@@ -40,3 +40,15 @@ test("a trusted peer's name comes before the same name of the system, and brings
   const impostor = await run(['list_dir', 'localhost:', '--accept-new'], at(other.port));
   assert.equal(impostor.status, 6, impostor.stderr);
 });
+
+test('of a trusted peer that was never met it is said so', async () => {
+  const { stdout } = await run(['identity'], { home: join(folder, 'far-home'), cwd: folder });
+  const [fingerprint = ''] = stdout.split(' ');
+  assert.equal((await run(['trust', fingerprint, '--name', 'far'], there)).status, 0);
+  const missing = await run(['list_dir', 'far:'], there);
+  assert.equal(missing.status, 4, missing.stderr);
+  assert.match(
+    missing.stderr,
+    /'far' is trusted, but was never met, and is not found here; use its HOST:PORT once/,
+  );
+});
