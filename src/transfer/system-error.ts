@@ -51,6 +51,7 @@ const REASONS = new Map([
   ['EDQUOT', 'the disk quota is used up'],
   ['EFBIG', 'the file is larger than this file system can hold'],
   ['ELOOP', 'it is a symbolic link, and those are not followed'],
+  ['ENOTDIR', 'something else is where a folder has to be'],
   ['ENXIO', 'it is a device or a socket'],
 ]);
 

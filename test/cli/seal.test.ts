@@ -218,7 +218,10 @@ test('what is in the way is told by the name that was asked for', async () => {
   }
   const blocked = await run(['seal', 'a.bin', '--for', 'alice', '--output', 'a.bin/x'], bob);
   assert.equal(blocked.status, 1, blocked.stderr);
-  assert.match(blocked.stderr, /^localstream: cannot create 'a\.bin\/x': not a directory\n$/);
+  assert.match(
+    blocked.stderr,
+    /^localstream: cannot create 'a\.bin\/x': something else is where a folder has to be\n$/,
+  );
 });
 
 test('what is not there is told so, and a folder is gone into', async () => {

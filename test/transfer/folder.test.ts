@@ -66,7 +66,10 @@ for (const anchor of ['descriptor', 'path'] as const)
       assert.throws(() => root.child(name('missing')), { code: 'NOT_FOUND' });
       for (const taken of ['file', 'link', 'dangling']) {
         assert.throws(() => root.makeChild(name(taken)), { code: 'EXISTS' });
-        assert.throws(() => root.ensureChild(name(taken)), { code: 'NOT_A_FOLDER' });
+        assert.throws(() => root.ensureChild(name(taken)), {
+          code: 'NOT_A_FOLDER',
+          message: `cannot open '${taken}': something else is where a folder has to be`,
+        });
       }
       assert.deepEqual(namesIn(base), ['root']);
     });
