@@ -3,7 +3,7 @@ import { errorOf } from '../errors.ts';
 import type { ExistingPolicy, FileOutcome, Receipt } from '../index.ts';
 import { flag, list, option } from './command.ts';
 import type { Context } from './context.ts';
-import { printReceipt } from './receipt-text.ts';
+import { printReceipt, showReceipt } from './receipt-text.ts';
 import {
   CHUNK_SUMMARY,
   parseChunk,
@@ -150,12 +150,18 @@ export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass)
   }
   const decided = new Map<ExistingPolicy, string[]>();
   const asked = new Set(differing.map(({ path }) => path));
-  for (let index = 0; index < differing.length; index += 1) {
-    const path = differing[index]?.path ?? '';
-    const answer = await asker.existing(path, differing.length - index - 1, signal);
-    const paths = answer.all ? differing.slice(index).map((outcome) => outcome.path) : [path];
-    decided.set(answer.policy, [...(decided.get(answer.policy) ?? []), ...paths]);
-    if (answer.all) break;
+  try {
+    for (let index = 0; index < differing.length; index += 1) {
+      const path = differing[index]?.path ?? '';
+      const answer = await asker.existing(path, differing.length - index - 1, signal);
+      const paths = answer.all ? differing.slice(index).map((outcome) => outcome.path) : [path];
+      decided.set(answer.policy, [...(decided.get(answer.policy) ?? []), ...paths]);
+      if (answer.all) break;
+    }
+  } catch (error) {
+    // Who answers none of it has what has arrived all the same.
+    showReceipt(output, receipt);
+    throw error;
   }
   // Left alone on purpose: that is no failure any more. What is moved after all is told by the receipt of its own pass.
   const skipped = new Set(decided.get('skip'));

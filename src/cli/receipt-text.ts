@@ -122,13 +122,18 @@ function outcomeNote({ outcome, reason, savedAs, code, symlink }: FileOutcome): 
   return parts.join(', ');
 }
 
+/** Prints a receipt, whatever it says. */
+export function showReceipt(output: Output, receipt: Receipt): void {
+  output.result(receiptEvent(receipt), () => receiptText(receipt, output.style.paint));
+}
+
 /**
  * Prints a receipt, and throws where not all of it was done, so that the exit status says so.
  *
  * @param existingHint what can be done about a target that exists and differs.
  */
 export function printReceipt(output: Output, receipt: Receipt, existingHint = OVERWRITE_HINT): void {
-  output.result(receiptEvent(receipt), () => receiptText(receipt, output.style.paint));
+  showReceipt(output, receipt);
   if (receipt.code === 'OK') return;
   const first = receipt.outcomes.find(({ outcome }) => outcome === 'failed');
   const reason =
@@ -137,11 +142,7 @@ export function printReceipt(output: Output, receipt: Receipt, existingHint = OV
       : `${first.path}: ${first.reason ?? meaningOf(receipt.code)}`;
   const others = receipt.failed > 1 ? ` (and ${receipt.failed - 1} more)` : '';
   const detail =
-    first?.code === 'NO_SPACE'
-      ? { hint: ROOM_HINT }
-      : receipt.code === 'EXISTS'
-        ? { hint: existingHint }
-        : {};
+    first?.code === 'NO_SPACE' ? { hint: ROOM_HINT } : first?.code === 'EXISTS' ? { hint: existingHint } : {};
   throw errorOf(receipt.code, `${reason}${others}`, detail);
 }
 

@@ -263,6 +263,12 @@ test('what exists is left alone, unless told otherwise', async () => {
   assert.equal((await run([...get, '--yes'], here)).status, 5, '--yes overwrites nothing');
   assert.equal((await run([...get, '--overwrite'], here)).status, 0);
   assert.equal(readFileSync(target, 'utf8'), 'hello\n');
+  // Of several it is said as well.
+  const tree = folderIn(work, 'tree');
+  for (const name of readdirSync(docs)) writeFileSync(join(tree, name), 'precious');
+  const several = await run(['get', `${served.peer}:/docs/*.txt`, 'tree/'], here);
+  assert.equal(several.status, 5, several.stderr);
+  assert.match(several.stderr, /^localstream: .*differs.* more\); add --overwrite/m);
 });
 
 test('what can be done about an existing target is advised only where it can be', async () => {

@@ -1,6 +1,6 @@
 /** The shell in a real terminal. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -146,8 +146,20 @@ describe('in a terminal', needs('tmux'), () => {
       /1 failed[\s\S]*received 1 file [\s\S]*localstream: other\.txt: [^\n]*folder[^\n]*\n[^\n]*>$/,
     );
     assert.equal(readFileSync(join(here, 'a.txt'), 'utf8'), 'hello\n');
+    // Who leaves the question unanswered is told what has arrived before it.
+    rmdirSync(join(here, 'other.txt'));
+    writeFileSync(join(here, 'a.txt'), 'something else\n');
+    await shell.clear();
+    shell.type('get /docs/a.txt /docs/other.txt ./');
+    shell.press('Enter');
+    await shell.until(/a\.txt is there and differs\./);
+    shell.press('C-c');
+    await shell.until(
+      /received 1 file .*, 1 failed\n[\s\S]*[0-9a-f]{64} {2}other\.txt\n[\s\S]*: cancelled\n[^\n]*>$/,
+    );
+    assert.equal(readFileSync(join(here, 'a.txt'), 'utf8'), 'something else\n');
     shell.press('C-d');
-    await shell.until(/ended 0/);
+    await shell.until(/ended (?:0|130)/);
     unlinkSync(join(docs, 'other.txt'));
   });
 
