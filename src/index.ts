@@ -70,6 +70,7 @@ export type {
   FileOutcome,
   OpenedFile,
   PeerInfo,
+  Planned,
   Progress,
   Receipt,
   TransferInfo,

@@ -378,6 +378,8 @@ export interface ReceiptEvent {
   digest: string;
   failed: number;
   skipped: number;
+  /** Of a dry run, what it would have written, part of `skipped`; absent where that is nothing. */
+  planned?: { entries: number; files: number; bytes: number };
   /** Files that have other names at the source; hard links arrive as copies. */
   linked: number;
   /** `OK`, `PARTIAL`, or why nothing was done. */

@@ -1,6 +1,6 @@
 /** Receipts in words, as events, and as the outcome of a command. */
 import { errorOf, meaningOf } from '../errors.ts';
-import type { FileOutcome, OpenedFile, Receipt } from '../index.ts';
+import type { FileOutcome, OpenedFile, Planned, Receipt } from '../index.ts';
 import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { OpenedDetail, OutcomeDetail, ReceiptEvent } from './events.ts';
@@ -14,7 +14,7 @@ const SHOWN_OUTCOMES = 20;
 
 export function receiptEvent(receipt: Receipt): ReceiptEvent {
   const { transferId, direction, files, bytes, bytesMoved, seconds, digest, failed, skipped, code } = receipt;
-  const { linked, signature, signedBy, opened } = receipt;
+  const { planned, linked, signature, signedBy, opened } = receipt;
   return {
     event: 'receipt',
     transferId,
@@ -26,6 +26,7 @@ export function receiptEvent(receipt: Receipt): ReceiptEvent {
     digest,
     failed,
     skipped,
+    ...(planned && { planned }),
     linked,
     code,
     peer: peerDetail(receipt.peer),
@@ -96,7 +97,8 @@ function openedText({ path, name, outcome, sealer, reason }: OpenedFile): string
 
 /** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`. */
 export function receiptLine(receipt: Receipt): string {
-  const { direction, files, bytes, bytesMoved, seconds, failed, skipped, linked } = receipt;
+  const { direction, files, bytes, bytesMoved, seconds, failed, skipped, planned, linked } = receipt;
+  if (planned) return plannedLine(receipt, planned);
   const verb = direction === 'send' ? 'sent' : 'received';
   const preposition = direction === 'send' ? 'to' : 'from';
   const rate = seconds > 0 && bytesMoved > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
@@ -107,6 +109,19 @@ export function receiptLine(receipt: Receipt): string {
   if (bytesMoved < bytes) parts.push(`${formatBytes(bytes - bytesMoved)} were there already`);
   if (linked > 0) parts.push(`${plural(linked, 'hard link')} copied`);
   if (skipped > 0) parts.push(`${skipped} skipped`);
+  if (failed > 0) parts.push(`${failed} failed`);
+  return parts.join(', ');
+}
+
+/** `dry run: would send 3 files to nas: 4.20 MB, 2 files there already, 1 skipped`. */
+function plannedLine({ direction, peer, files, failed, skipped }: Receipt, planned: Planned): string {
+  const verb = direction === 'send' ? 'send' : 'receive';
+  const preposition = direction === 'send' ? 'to' : 'from';
+  const parts = [
+    `dry run: would ${verb} ${plural(planned.files, 'file')} ${preposition} ${peerName(peer)}: ${formatBytes(planned.bytes)}`,
+  ];
+  if (files > 0) parts.push(`${plural(files, 'file')} there already`);
+  if (skipped > planned.entries) parts.push(`${skipped - planned.entries} skipped`);
   if (failed > 0) parts.push(`${failed} failed`);
   return parts.join(', ');
 }

@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../errors.ts';
 import { ENTRY, OUTCOME } from '../protocol/manifest.ts';
 import type { Settled } from '../transfer/progress.ts';
-import type { FileOutcome } from './report.ts';
+import type { FileOutcome, Planned } from './report.ts';
 
 const OUTCOME_NAMES: Record<number, FileOutcome['outcome']> = {
   [OUTCOME.committed]: 'committed',
@@ -40,6 +40,7 @@ export class Outcomes {
   skipped = 0;
   linked = 0;
   entries = 0;
+  planned: Planned = { entries: 0, files: 0, bytes: 0 };
   #alarm = false;
 
   /** `bound`: how many are kept. */
@@ -58,8 +59,10 @@ export class Outcomes {
       // A folder is worth a line only when something is wrong with it.
       if (row.kind === ENTRY.folder && outcome.outcome !== 'failed') continue;
       if (outcome.outcome === 'failed') this.failed += 1;
-      else if (outcome.outcome === 'skipped') this.skipped += 1;
-      else if (row.kind === ENTRY.file) {
+      else if (outcome.outcome === 'skipped') {
+        this.skipped += 1;
+        if (row.flag === 'OK') this.#plan(row);
+      } else if (row.kind === ENTRY.file) {
         this.files += 1;
         this.bytes += row.size;
       }
@@ -84,6 +87,16 @@ export class Outcomes {
     if (this.failed === 0 && !leftOut) return 'OK';
     if (this.entries === 1 && first?.code && first.code !== 'OK') return first.code;
     return this.#alarm ? 'INTEGRITY' : 'PARTIAL';
+  }
+
+  #plan({ kind, size }: Settled): void {
+    const { entries, files, bytes } = this.planned;
+    const isFile = kind === ENTRY.file;
+    this.planned = {
+      entries: entries + 1,
+      files: files + (isFile ? 1 : 0),
+      bytes: bytes + (isFile ? size : 0),
+    };
   }
 
   #keep(outcome: FileOutcome): void {

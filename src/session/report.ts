@@ -84,6 +84,15 @@ export interface OpenedFile {
   readonly reason?: string;
 }
 
+/** What a dry run would have written. */
+export interface Planned {
+  /** Files and links. */
+  readonly entries: number;
+  readonly files: number;
+  /** Bytes of these files. */
+  readonly bytes: number;
+}
+
 /** What a transfer came to, signed by its receiver. */
 export interface Receipt {
   readonly transferId: string;
@@ -102,6 +111,8 @@ export interface Receipt {
   readonly outcomes: readonly FileOutcome[];
   readonly failed: number;
   readonly skipped: number;
+  /** What a dry run would have written: part of {@link skipped}. Absent where that is nothing. */
+  readonly planned?: Planned;
   /** Files that have other names at the source: hard links arrive as copies. */
   readonly linked: number;
   /** OK, or the code by which the command ends: PARTIAL, or that of the only file. */

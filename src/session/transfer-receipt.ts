@@ -57,8 +57,11 @@ export function checkReceipt(
 export function tellOutcomes(
   { manifest, outcomes: digest }: ReceiptSubject,
   outcomes: Outcomes,
-): Pick<Receipt, 'files' | 'bytes' | 'digest' | 'outcomes' | 'failed' | 'skipped' | 'linked' | 'code'> {
-  const { files, bytes, failed, skipped, linked, entries } = outcomes;
+): Pick<
+  Receipt,
+  'files' | 'bytes' | 'digest' | 'outcomes' | 'failed' | 'skipped' | 'planned' | 'linked' | 'code'
+> {
+  const { files, bytes, failed, skipped, planned, linked, entries } = outcomes;
   const list = outcomes.list();
   const only = entries === 1 ? list[0]?.digest : undefined;
   return {
@@ -68,6 +71,7 @@ export function tellOutcomes(
     outcomes: list,
     failed,
     skipped,
+    ...(planned.entries > 0 && { planned }),
     linked,
     code: outcomes.code(),
   };

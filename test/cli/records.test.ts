@@ -151,9 +151,9 @@ test('a dry run is in no history, but that of a sender who is not told', async (
     eventsNamed(eventsOf(await run(['history', '--json'], { home, cwd })), 'crossing');
   const dry = ['--accept-new', '--dry-run'];
   const put = await run(['put', join(docs, 'a.txt'), `${served.peer}:/in/`, ...dry], here);
-  assert.match(put.stdout, /would create/, put.stderr);
+  assert.match(put.stdout, /^dry run: would send 1 file to [^,]*: 6 B\n.*would create/, put.stderr);
   const got = await run(['get', `${served.peer}:/docs/a.txt`, 'dry.txt', ...dry], here);
-  assert.match(got.stdout, /would create/, got.stderr);
+  assert.match(got.stdout, /^dry run: would receive 1 file from [^,]*: 6 B\n.*would create/, got.stderr);
   await served.stop();
   assert.deepEqual(await crossings(homes.here), []);
   const theirs = await crossings(homes.there);

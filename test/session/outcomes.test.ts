@@ -39,6 +39,15 @@ suite('the list of what became of files', () => {
     }
   });
 
+  test('tells what a dry run would write from what was left out, beyond what is listed', () => {
+    const outcomes = new Outcomes(BOUND);
+    const would = { outcome: OUTCOME.skipped, flag: 'OK', note: 'would create' } as const;
+    for (let number = 0; number < 2 * BOUND; number += 1) outcomes.add([settled(`${number}`, would)]);
+    outcomes.add([settled('link', { ...would, kind: ENTRY.link }), skipped('s'), settled('same', {})]);
+    assert.deepEqual(outcomes.planned, { entries: 2 * BOUND + 1, files: 2 * BOUND, bytes: 10 * BOUND });
+    assert.deepEqual([outcomes.skipped, outcomes.files], [2 * BOUND + 2, 1]);
+  });
+
   test('of a single entry gives its code to the whole, unless it was to be left out', () => {
     for (const [row, code] of [
       [failed('a', 'NO_SPACE'), 'NO_SPACE'],
