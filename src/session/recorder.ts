@@ -99,7 +99,8 @@ export class Recorder {
   #settled(transfer: TransferEnd, outcomes: readonly FileOutcome[]): void {
     const entry = this.#entries.get(transfer);
     if (!entry) return;
-    for (const { path } of outcomes) if (entry.paths.length < HISTORY_PATHS) entry.paths.push(path);
+    for (const { path, outcome } of outcomes)
+      if (outcome !== 'skipped' && entry.paths.length < HISTORY_PATHS) entry.paths.push(path);
     entry.chain = entry.chain.then(async () => {
       const writer = await entry.writer;
       await writer?.files(outcomes);
@@ -122,7 +123,7 @@ export class Recorder {
       sessions.transfer(connection.id, {
         id: transfer.id,
         direction: transfer.direction,
-        // Of one that ended before anything was settled, what it was to be.
+        // Where nothing was settled or all was left out, what it was to be.
         paths: entry && entry.paths.length > 0 ? entry.paths : transfer.names.slice(0, HISTORY_PATHS),
         files: failed ? progress.files : result.files,
         bytes: failed ? progress.bytes : result.bytes,

@@ -1,6 +1,6 @@
 /** Settings and the history of connections, as commands show them. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseSince } from '../../src/cli/commands/sessions.ts';
@@ -161,6 +161,22 @@ test('a dry run is in no history, but that of a sender who is not told', async (
     theirs.map(({ direction, files, bytes }) => [direction, files, bytes]),
     [['send', 0, 0]],
   );
+});
+
+test('the history names what crossed, and not what was left out', async () => {
+  const homes = { there: join(folder, 'named-server'), here: join(folder, 'named-client') };
+  const tree = folderIn(docs, 'named');
+  writeFileSync(join(tree, 'whole.txt'), 'hello');
+  symlinkSync('../outside', join(tree, 'away'));
+  const served = await serve(['--open', '--max', '5', '--share', docs], { home: homes.there });
+  const here = { home: homes.here, cwd };
+  const get = ['get', `${served.peer}:/docs/named`, 'named-copy', '--accept-new'];
+  assert.equal((await run(get, here)).status, 0);
+  assert.equal((await run([...get, '--exclude', '*.txt'], here)).status, 0);
+  await served.stop();
+  const [second, first] = eventsNamed(eventsOf(await run(['history', '--json'], here)), 'crossing');
+  assert.deepEqual(first?.paths, ['named/whole.txt']);
+  assert.deepEqual(second?.paths, ['named'], 'all was left out');
 });
 
 test('times are local, and each way of writing them is read', () => {
