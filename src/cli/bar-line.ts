@@ -12,7 +12,12 @@ export interface BarState {
   /** Bytes a second, smoothed. */
   readonly perSecond: number | undefined;
   readonly secondsLeft: number | undefined;
+  /** Since it came further. */
+  readonly idleSeconds: number;
 }
+
+/** Seconds after which a speed and a time left would only be made up. */
+const STILL = 5;
 
 const LONGEST_BAR = 30;
 const SHORTEST_BAR = 8;
@@ -21,13 +26,23 @@ const SHORTEST_NAME = 8;
 const GAP = 2;
 
 /** The line, never wider than `columns`. What matters least is left out first. */
-export function renderBar({ progress, perSecond, secondsLeft }: BarState, columns: number): string {
+export function renderBar(
+  { progress, perSecond, secondsLeft, idleSeconds }: BarState,
+  columns: number,
+): string {
   const percent = percentOf(progress);
   const share = percent === undefined ? '' : `${String(percent).padStart(2)} %`;
   const { phase, bytes, bytesTotal, files, filesTotal, totalsKnown } = progress;
-  const isMoving = phase === 'moving';
+  const isStill = phase === 'moving' && idleSeconds >= STILL;
+  const isMoving = phase === 'moving' && !isStill;
   const state =
-    phase === 'waiting' ? 'waiting for the other side' : phase === 'committing' ? 'committing...' : '';
+    phase === 'waiting'
+      ? 'waiting for the other side'
+      : phase === 'committing'
+        ? 'committing...'
+        : isStill
+          ? `nothing for ${formatClock(idleSeconds)}`
+          : '';
   const rate = isMoving && perSecond !== undefined ? formatRate(perSecond) : '';
   const left = isMoving && totalsKnown && secondsLeft !== undefined ? `${formatClock(secondsLeft)} left` : '';
   const total = totalsKnown ? formatBytes(bytesTotal) : `${formatBytes(bytesTotal)} or more`;

@@ -2,7 +2,7 @@
 import { clearScreenDown, cursorTo, moveCursor } from 'node:readline';
 import { MultiBar, type Options, type SingleBar } from 'cli-progress';
 import type { Progress } from '../index.ts';
-import { type BarState, renderBar } from './bar-line.ts';
+import { renderBar } from './bar-line.ts';
 import { Meters, type ProgressReporter } from './progress-meters.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
 import { widthOf } from './text-width.ts';
@@ -14,7 +14,7 @@ export class TerminalBars implements ProgressReporter, Overlay {
   readonly #stream: Stream;
   readonly #terminal: BarTerminal;
   readonly #bars = new Map<string, SingleBar>();
-  readonly #states = new Map<string, BarState>();
+  readonly #latest = new Map<string, Progress>();
   readonly #meters = new Meters();
   readonly #multiBar: MultiBar;
   readonly #place: Disposable;
@@ -34,9 +34,12 @@ export class TerminalBars implements ProgressReporter, Overlay {
       forceRedraw: true,
       gracefulExit: false,
       format: (_options, _parameters, payload: { id: string }) => {
-        const state = this.#states.get(payload.id);
+        const progress = this.#latest.get(payload.id);
+        if (progress === undefined) return '';
+        // Measured as it is drawn: while a connection is lost nothing is reported, and time goes on.
+        const state = { progress, ...this.#meters.update(progress, performance.now()) };
         // The last column stays free: a full line makes terminals wrap.
-        return state === undefined ? '' : renderBar(state, this.#terminal.getWidth() - 1);
+        return renderBar(state, this.#terminal.getWidth() - 1);
       },
     };
     this.#multiBar = new MultiBar(options);
@@ -46,7 +49,7 @@ export class TerminalBars implements ProgressReporter, Overlay {
 
   report(progress: Progress): void {
     const id = progress.transferId;
-    this.#states.set(id, { progress, ...this.#meters.update(progress, performance.now()) });
+    this.#latest.set(id, progress);
     // What the bar counts is not shown by cli-progress; the payload finds our own state.
     if (!this.#bars.has(id)) this.#bars.set(id, this.#multiBar.create(1, 0, { id }));
   }

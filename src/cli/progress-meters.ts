@@ -15,12 +15,18 @@ function movedBytes({ bytes, bytesSkipped }: Progress): number {
 /** Speed and time left of each of several transfers. */
 export class Meters {
   readonly #meters = new Map<string, RateMeter>();
+  /** How far each was when it last came further, and when that was. */
+  readonly #steps = new Map<string, { readonly done: number; readonly at: number }>();
 
   /** Takes in a report; gives what can be told now. */
   update(
     progress: Progress,
     now: number,
-  ): { perSecond: number | undefined; secondsLeft: number | undefined } {
+  ): {
+    perSecond: number | undefined;
+    secondsLeft: number | undefined;
+    idleSeconds: number;
+  } {
     const moved = movedBytes(progress);
     let meter = this.#meters.get(progress.transferId);
     if (meter === undefined) {
@@ -32,6 +38,14 @@ export class Meters {
     else meter.update(moved, now);
     const remaining = Math.max(0, progress.bytesTotal - progress.bytes);
     const secondsLeft = progress.totalsKnown ? meter.eta(remaining, now) : undefined;
-    return { perSecond: meter.perSecond, secondsLeft };
+    return { perSecond: meter.perSecond, secondsLeft, idleSeconds: this.#idleSeconds(progress, now) };
+  }
+
+  #idleSeconds({ transferId, phase, files, bytes }: Progress, now: number): number {
+    const done = files + bytes;
+    const last = this.#steps.get(transferId);
+    if (last?.done === done && phase === 'moving') return (now - last.at) / 1000;
+    this.#steps.set(transferId, { done, at: now });
+    return 0;
   }
 }

@@ -5,7 +5,7 @@ import { renderBar } from '../../src/cli/bar-line.ts';
 import { widthOf } from '../../src/cli/text-width.ts';
 import { progressOf } from './progress-of.ts';
 
-const measured = { perSecond: 14_200_000, secondsLeft: 117 };
+const measured = { perSecond: 14_200_000, secondsLeft: 117, idleSeconds: 0 };
 
 test('a wide terminal shows everything', () => {
   assert.equal(
@@ -29,6 +29,16 @@ test('waiting and committing are said, and a bar is never full', () => {
   const line = renderBar({ progress: committing, ...measured }, 100);
   assert.match(line, /99 %.*committing\.\.\.$/);
   assert.doesNotMatch(line, /100 %|MB\/s|left/);
+});
+
+test('a transfer that stands still says since when, and no speed or time left', () => {
+  const state = { progress: progressOf(), ...measured };
+  assert.match(renderBar({ ...state, idleSeconds: 4 }, 100), /14\.2 MB\/s {2}1:57 left$/);
+  const line = renderBar({ ...state, idleSeconds: 35 }, 100);
+  assert.match(line, /41 % .*1\.20 GB of 2\.86 GB {2}nothing for 0:35$/);
+  assert.doesNotMatch(line, /MB\/s|left/);
+  const waiting = { ...state, progress: progressOf({ phase: 'waiting' }) };
+  assert.match(renderBar({ ...waiting, idleSeconds: 35 }, 100), /waiting for the other side$/);
 });
 
 test('totals that still grow have no share and say so', () => {
@@ -60,7 +70,10 @@ test('no line is wider than it may be or acts on the terminal, whatever the name
           bytesTotal: bytes * 2,
           filesTotal: 7,
         });
-        const line = renderBar({ progress, perSecond: bytes / 3, secondsLeft: bytes / 7 }, columns);
+        const line = renderBar(
+          { progress, perSecond: bytes / 3, secondsLeft: bytes / 7, idleSeconds: bytes % 20 },
+          columns,
+        );
         assert.ok(widthOf(line) <= columns, `${widthOf(line)} of ${columns}: ${line}`);
         assert.doesNotMatch(line, /[\p{Cc}\p{Cs}\u202e]/u);
       },
