@@ -1,10 +1,10 @@
 /** Sources and target among the words of get and put, and the patterns among the sources. */
 import { existsSync } from 'node:fs';
-import { glob, stat } from 'node:fs/promises';
-import { isAbsolute, matchesGlob } from 'node:path';
+import { glob, readdir, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, matchesGlob } from 'node:path';
 import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import type { Entry, Session, Source } from '../index.ts';
-import { fsPath } from '../transfer/name.ts';
+import { decodeName, fsPath } from '../transfer/name.ts';
 import type { Context } from './context.ts';
 import { shownName } from './peer-text.ts';
 
@@ -56,12 +56,21 @@ async function expandLocal(
       found.push(localPath(context, path));
       continue;
     }
-    const matches: string[] = [];
+    const matches = new Set<string>();
     for await (const match of glob(path, cwd === undefined ? {} : { cwd }))
-      matches.push(localPath(context, match));
-    found.push(...(await chosen(context, path, matches.toSorted(), whyNotSent)));
+      for (const real of await asOnDisk(localPath(context, match))) matches.add(real);
+    found.push(...(await chosen(context, path, [...matches].toSorted(), whyNotSent)));
   }
   return found;
+}
+
+/** What a match is called: of bytes that are not UTF-8 `glob` gives U+FFFD, and there may be several such names. */
+async function asOnDisk(match: string): Promise<string[]> {
+  if (!match.includes('\ufffd') || existsSync(match)) return [match];
+  const folder = dirname(match);
+  const names = await readdir(folder, { encoding: 'buffer' }).catch(() => []);
+  const meant = names.filter((name) => name.toString('utf8') === basename(match));
+  return meant.length > 0 ? meant.map((name) => join(folder, decodeName(name))) : [match];
 }
 
 /** What of the matches of a pattern can be moved. Nobody has named the others one by one: they hold nothing up. */

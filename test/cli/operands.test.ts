@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { decodeName, fsPath } from '../../src/transfer/name.ts';
 import { eventsNamed, eventsOf, folderIn, run, scratch, serve } from './cli-process.ts';
 
 const { folder, server, client } = scratch();
@@ -39,6 +40,19 @@ test('what a pattern matches and can not be moved is named, and holds nothing up
   assert.deepEqual(readdirSync(inbox).toSorted(), ['a', 'b', 'sub']);
   assert.match(put.stderr, /^skipped mine\/fifo: it is a pipe, a device or a socket$/m);
   assert.match(put.stderr, /^skipped mine\/link: it is a link to nothing$/m);
+});
+
+test('a pattern matches names that are not UTF-8, each once', async () => {
+  const inbox = folderIn(folder, 'odd-in');
+  const names = ['a\udcff', 'a\udcfe', 'aé'];
+  const odd = folderIn(here.cwd, 'bytes');
+  for (const name of names) writeFileSync(fsPath(join(odd, name)), 'odd');
+  await using served = await serve(['--open', '--share', `in=${inbox}:rw`], there);
+  const put = await run(['put', 'bytes/a*', `${served.peer}:/in/`, '--accept-new'], here);
+  assert.equal(put.status, 0, put.stderr);
+  assert.doesNotMatch(put.stderr, /skipped/);
+  const stored = readdirSync(inbox, { encoding: 'buffer' }).map((name) => decodeName(name));
+  assert.deepEqual(stored.toSorted(), names.toSorted());
 });
 
 test('where nothing else matches, and where it was named itself, it is an error', async () => {
