@@ -378,7 +378,7 @@ export interface ReceiptEvent {
   digest: string;
   failed: number;
   skipped: number;
-  /** Of a dry run, what it would have written, part of `skipped`; absent where that is nothing. */
+  /** Of a dry run: what it would have written, part of `skipped`. */
   planned?: { entries: number; files: number; bytes: number };
   /** Files that have other names at the source; hard links arrive as copies. */
   linked: number;

@@ -111,7 +111,7 @@ export interface Receipt {
   readonly outcomes: readonly FileOutcome[];
   readonly failed: number;
   readonly skipped: number;
-  /** What a dry run would have written: part of {@link skipped}. Absent where that is nothing. */
+  /** Of a dry run: what it would have written, part of {@link skipped}. Absent where a sender can not tell. */
   readonly planned?: Planned;
   /** Files that have other names at the source: hard links arrive as copies. */
   readonly linked: number;

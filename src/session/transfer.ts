@@ -446,6 +446,8 @@ export class TransferEnd {
       bytesMoved: this.bytesMoved,
       seconds: (performance.now() - this.#movingSince) / 1000,
       ...tellOutcomes(subject, this.#outcomes),
+      // Also where nothing would be written.
+      ...(this.isDryRun && { planned: this.#outcomes.planned }),
       ...(this.#text && { text: this.#text }),
       ...signed,
       signedBy: subject.receiver,

@@ -154,12 +154,22 @@ test('a dry run is in no history, but that of a sender who is not told', async (
   assert.match(put.stdout, /^dry run: would send 1 file to [^,]*: 6 B\n.*would create/, put.stderr);
   const got = await run(['get', `${served.peer}:/docs/a.txt`, 'dry.txt', ...dry], here);
   assert.match(got.stdout, /^dry run: would receive 1 file from [^,]*: 6 B\n.*would create/, got.stderr);
+  assert.equal((await run(['get', `${served.peer}:/docs/a.txt`, 'dry.txt'], here)).status, 0);
+  const same = await run(['get', `${served.peer}:/docs/a.txt`, 'dry.txt', '--dry-run'], here);
+  assert.match(same.stdout, /^dry run: would receive 0 files from [^,]*: 0 B, 1 file there already\n/);
   await served.stop();
-  assert.deepEqual(await crossings(homes.here), []);
+  assert.deepEqual(
+    (await crossings(homes.here)).map(({ files, bytes }) => [files, bytes]),
+    [[1, 6]],
+  );
   const theirs = await crossings(homes.there);
   assert.deepEqual(
     theirs.map(({ direction, files, bytes }) => [direction, files, bytes]),
-    [['send', 0, 0]],
+    [
+      ['send', 1, 6],
+      ['send', 1, 6],
+      ['send', 0, 0],
+    ],
   );
 });
 
