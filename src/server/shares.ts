@@ -162,7 +162,10 @@ export class Shares {
 
   #require(place: Place, verb: Verb, visitor: Visitor): void {
     if (!mayDo(visitor, place.share, verb))
-      throw errorOf('NOT_ALLOWED', `the share '${escapeText(place.share.name)}' does not allow ${verb}`);
+      throw errorOf(
+        'NOT_ALLOWED',
+        `the share '${escapeText(place.share.name)}' does not allow ${verb}; list_dir shows what each allows`,
+      );
   }
 
   /** Takes a peer's path apart; undefined for the root, where the shares are. What somebody may not see is not there. */
@@ -175,7 +178,8 @@ export class Shares {
     // Halves of other files are nobody's.
     if (path.some(isPartialName)) throw errorOf('NOT_FOUND', `there is no '${escapeText(text)}'`);
     const share = this.list.find((one) => one.name === first && maySee(visitor, one));
-    if (!share) throw errorOf('NOT_FOUND', `there is no share '${escapeText(first)}'`);
+    if (!share)
+      throw errorOf('NOT_FOUND', `there is no share '${escapeText(first)}'; list_dir shows which there are`);
     return { share, path, inside: /\/\.?$/.test(text) };
   }
 }

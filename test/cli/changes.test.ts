@@ -75,7 +75,11 @@ test('what is refused says why, and nothing is removed unasked', async () => {
   for (const yes of [[], ['--yes']])
     failed(await run(['rm', at('/docs/kept'), ...yes], here), 2, /nobody can be asked.*add --force/);
   failed(await run(['rm', '-f', at('/docs/folder')], here), 1, /'folder' is a folder, and was not/);
-  failed(await run(['rm', '-f', at('/read/kept')], here), 3, /the share 'read' does not allow remove/);
+  failed(
+    await run(['rm', '-f', at('/read/kept')], here),
+    3,
+    /the share 'read' does not allow remove; list_dir shows what each allows$/m,
+  );
   failed(await run(['rm', '-f', at('/drop/kept')], here), 3, /the share 'drop' does not allow remove/);
   failed(await run(['rm', '-f', at('/docs/none')], here), 1, /'none'/);
   failed(await run(['rm', '-f', at('/docs/*.none')], here), 1, /nothing matches/);
@@ -83,7 +87,11 @@ test('what is refused says why, and nothing is removed unasked', async () => {
   failed(await run(['rm', '-rf', at('/')], here), 3, /the shares themselves/);
   failed(await run(['mkdir', at('/docs/folder')], here), 5, /'folder'/);
   failed(await run(['mkdir', at('/docs/no/such')], here), 1, /'no'/);
-  failed(await run(['mkdir', at('/drop/new')], here), 3, /does not allow mkdir/);
+  failed(
+    await run(['mkdir', at('/drop/new')], here),
+    3,
+    /the share 'drop' does not allow mkdir; list_dir shows what each allows$/m,
+  );
   failed(await run(['mv', at('/docs/kept')], here), 2, /no target is named/);
   failed(await run(['mv', at('/docs/kept'), at('/read/')], here), 3, /does not allow move/);
   failed(await run(['mv', at('/drop/kept'), at('/docs/')], here), 3, /does not allow move/);

@@ -202,7 +202,7 @@ test('a listing shows type, size, time and name, escaped; --json has names as th
     [6, 0o640, new Date(1_700_000_000_000).toISOString()],
   );
   assert.deepEqual((await run(['ls', '/docs', '--from', served.peer], here)).stdout, stdout);
-  failed(await list('/nope'), 1, /no share 'nope'/);
+  failed(await list('/nope'), 1, /no share 'nope'; list_dir shows which there are$/m);
   failed(await list('/docs/nope'), 1, /./);
   failed(await list('/docs/../..'), 1, /./);
   failed(await list('/in'), 3, /./);

@@ -172,7 +172,9 @@ async function requireChangeable(
   for (const wanted of paths) {
     const share = wanted.split('/').find((part) => part !== '' && part !== '.');
     if (share !== undefined && closed.has(share))
-      throw errorOf('NOT_ALLOWED', `the share '${escapeText(share)}' does not allow remove`);
+      throw errorOf('NOT_ALLOWED', `the share '${escapeText(share)}' does not allow remove`, {
+        hint: 'list_dir shows what each allows',
+      });
   }
 }
 
