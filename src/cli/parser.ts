@@ -155,6 +155,8 @@ function programOf(
       // Below that a column of text is harder to read than one that the terminal breaks.
       minWidthToWrap: 20,
       subcommandTerm: (sub) => sub.name(),
+      // Without a default: that of what may be given again is an empty list.
+      optionDescription: ({ description }) => description,
       commandUsage: (sub) => prefix + (sub === program ? sub.usage() : `${sub.name()} ${sub.usage()}`),
     })
     .helpCommand(false)

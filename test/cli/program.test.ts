@@ -60,6 +60,11 @@ test('help and version are understood anywhere', () => {
   }
 });
 
+test('help shows no default of what may be given again', () => {
+  for (const { name } of commandsFor('once'))
+    assert.doesNotMatch(helpOf(name, 'once').text, /\(default/, name);
+});
+
 test('wrong usage is told in one line with what would be right', () => {
   const table: [Surface, string[], RegExp][] = [
     ['once', ['gett'], /^there is no command gett \(did you mean get\?\)$/],
