@@ -136,16 +136,17 @@ export function offerEvent(
 }
 
 /** How the question about an offer is answered in the shell. */
-export function offerAnswers(number: string): string {
+export function offerAnswers({ text }: Offer, number: string): string {
+  if (text)
+    return `accept ${number} shows it, accept ${number} PATH keeps it as a file, reject ${number} refuses it`;
   return `accept ${number} takes it, accept ${number} PATH puts it elsewhere, reject ${number} refuses it`;
 }
 
 /** The lines that a person decides by about an offer that came to a listener. */
-export function offerLines({ from, folder }: Offer): string[] {
-  return [
-    `  its key        ${from.fingerprint}, ${from.trusted ? 'trusted' : 'not trusted here'}`,
-    `  the inbox      ${escapeText(folder)}`,
-  ];
+export function offerLines({ from, folder, text }: Offer): string[] {
+  const key = `  its key        ${from.fingerprint}, ${from.trusted ? 'trusted' : 'not trusted here'}`;
+  // A text is shown, and kept nowhere.
+  return text ? [key] : [key, `  the inbox      ${escapeText(folder)}`];
 }
 
 /** Names of an offer that are spelled out. */

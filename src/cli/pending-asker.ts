@@ -55,5 +55,5 @@ export function questionText(question: TrustQuestion, name: string, output: Outp
 /** The same about an offer. */
 export function offerQuestion(offer: Offer, name: string, output: Output): string {
   const label = output.style.errorPaint.warn(`[${name}] ${peerText(offer.from)} offers ${offerText(offer)}`);
-  return [label, ...offerLines(offer), `  ${offerAnswers(name)}`].join('\n');
+  return [label, ...offerLines(offer), `  ${offerAnswers(offer, name)}`].join('\n');
 }

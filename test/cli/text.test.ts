@@ -156,7 +156,9 @@ describe('in a terminal', needs('tmux'), () => {
     await shell.until(/listening on/);
     const to = ['--to', `127.0.0.1:${port}`];
     const first = start(['send', '--text', HOSTILE, ...to], here);
-    await shell.until(/\[1\] desk .* offers a text \(\d+ B\)\n/);
+    await shell.until(
+      /\[1\] desk .* offers a text \(\d+ B\)\n +its key .*\n +accept 1 shows it, accept 1 PATH keeps it as a file, reject 1 refuses it\n/,
+    );
     assert.doesNotMatch(shell.lines.join('\n'), /second/, 'nothing is shown before it is wanted');
     shell.type('accept 1');
     shell.press('Enter');

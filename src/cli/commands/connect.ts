@@ -54,7 +54,7 @@ function follow({ workspace, background }: Context): void {
   session.on('offer', (offer) => {
     const number = pending.add(offer, (gone) => background.note(`[${gone}] is withdrawn`));
     background.note(
-      `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}: ${offerAnswers(pending.nameOf(number))}`,
+      `[${number}] ${peerText(offer.from)} offers ${offerText(offer)}: ${offerAnswers(offer, pending.nameOf(number))}`,
       offerEvent(offer, { number }),
     );
   });
