@@ -329,6 +329,11 @@ const HABITS: readonly {
     hint: 'leave it out: type, size and time are always shown',
   },
   {
+    option: /^--(?:gitignore|follow)$/,
+    isOf: ({ options }) => 'exclude' in options,
+    hint: 'it is for those who send: put, mput, send and send_file',
+  },
+  {
     option: /^-[pP]$/,
     isOf: ({ options }) => 'acceptNew' in options,
     hint: 'write a port behind the host: HOST:PORT',

@@ -110,6 +110,8 @@ test('options that other programs want are answered with how it is done here', (
     assert.match(hintOf(['get', option, 'nas:/docs', '.']) ?? '', /^leave it out: folders go whole/);
   for (const option of ['-p', '-P'])
     assert.match(hintOf(['list_dir', option, '22', 'nas:']) ?? '', /^write a port behind the host/);
+  for (const option of ['--gitignore', '--follow'])
+    assert.match(hintOf(['get', option, 'nas:/docs', '.']) ?? '', /^it is for those who send/);
   for (const option of ['-l', '-la', '-lh', '-al'])
     assert.match(hintOf(['ls', option, 'nas:']) ?? '', /^leave it out: type, size and time/);
   assert.equal(hintOf(['list_dir', '-r', 'nas:']), 'see "help list_dir"');
