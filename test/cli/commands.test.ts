@@ -512,3 +512,30 @@ test('names that are not UTF-8 cross, as they are typed', {
   const back = readdirSync(join(work, 'back'), { encoding: 'buffer' });
   assert.deepEqual(back, [name]);
 });
+
+test('send_file that waits for several says how many are here', async () => {
+  const port = await freePort();
+  const words = [
+    'send_file',
+    String(port),
+    join(docs, 'a.txt'),
+    '--open',
+    '--host',
+    '127.0.0.1',
+    '--peers',
+    '2',
+  ];
+  const offered = start(words, there);
+  await offered.until(/listening/);
+  const receive = (home: string) =>
+    start(['receive_file', '.', '--from', `127.0.0.1:${port}`, '--accept-new', '--yes'], {
+      home: join(folder, home),
+      cwd: folderIn(folder, `${home}-work`),
+    });
+  const first = receive('first');
+  await offered.until(/\n1 of 2 peers are here, waiting for the others\n/);
+  const second = receive('second');
+  const [sent, ...received] = await Promise.all([offered.ended, first.ended, second.ended]);
+  assert.deepEqual([sent.status, ...received.map(({ status }) => status)], [0, 0, 0], sent.stderr);
+  assert.equal(sent.stdout.match(/sent 1 file/g)?.length, 2);
+});

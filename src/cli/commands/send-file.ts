@@ -71,7 +71,7 @@ export const sendFile = defineCommand({
         });
       const local = await sourcesOf(context, sources, options.text);
       const here =
-        peers === undefined ? peersFor(listener, to) : await nextPeers(listener, to, peers, context.signal);
+        peers === undefined ? peersFor(listener, to) : await nextPeers(context, listener, to, peers);
       await sendTo(context, listener, here, local, send);
       return;
     }
@@ -79,7 +79,7 @@ export const sendFile = defineCommand({
     const wanted = peers ?? 1;
     const max = to === undefined ? wanted : Math.max(wanted, PEERS_WHILE_WAITING);
     await using listener = await openListener(context, { port, host, max, open });
-    const here = await nextPeers(listener, to, wanted, context.signal);
+    const here = await nextPeers(context, listener, to, wanted);
     await sendTo(context, listener, here, local, send);
   },
 });
@@ -123,18 +123,20 @@ function peersFor(listener: Listener, to: string | undefined): readonly PeerInfo
   );
 }
 
-/** The first so many peers that fit. */
+/** The first so many peers that fit. Says how many are there while some are missing. */
 async function nextPeers(
+  { output, signal }: Context,
   listener: Listener,
   to: string | undefined,
   count: number,
-  signal: AbortSignal,
 ): Promise<readonly PeerInfo[]> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<readonly PeerInfo[]>();
   const look = () => {
     const fitting = listener.peers.filter((peer) => to === undefined || isPeer(peer, to));
     if (fitting.length >= count) resolve(fitting.slice(0, count));
+    else if (fitting.length > 0)
+      output.note(`${fitting.length} of ${count} peers are here, waiting for the others`);
   };
   const stop = () => reject(signal.reason);
   listener.on('peer', look);
