@@ -35,14 +35,7 @@ export function renderBar(
   const { phase, bytes, bytesTotal, files, filesTotal, totalsKnown } = progress;
   const isStill = phase === 'moving' && idleSeconds >= STILL;
   const isMoving = phase === 'moving' && !isStill;
-  const state =
-    phase === 'waiting'
-      ? 'waiting for the other side'
-      : phase === 'committing'
-        ? 'committing...'
-        : isStill
-          ? `nothing for ${formatClock(idleSeconds)}`
-          : '';
+  const state = isStill ? `nothing for ${formatClock(idleSeconds)}` : stateOf(progress);
   const rate = isMoving && perSecond !== undefined ? formatRate(perSecond) : '';
   const left = isMoving && totalsKnown && secondsLeft !== undefined ? `${formatClock(secondsLeft)} left` : '';
   const total = totalsKnown ? formatBytes(bytesTotal) : `${formatBytes(bytesTotal)} or more`;
@@ -58,7 +51,7 @@ export function renderBar(
   };
   // In the order of what a person misses first; the place in the line is another matter.
   const fields = {
-    state: take(phase === 'waiting' ? cut(state, columns) : state),
+    state: take(phase === 'moving' ? state : cut(state, columns)),
     share: take(share),
     rate: take(rate),
     left: take(left),
@@ -74,6 +67,21 @@ export function renderBar(
   return [name, bar, fields.share, fields.sizes, fields.counts, fields.rate, fields.left, fields.state]
     .filter((field) => field !== '')
     .join(' '.repeat(GAP));
+}
+
+function stateOf({ phase, nextTry }: Progress): string {
+  switch (phase) {
+    case 'waiting':
+      return 'waiting for the other side';
+    case 'committing':
+      return 'committing...';
+    case 'reconnecting': {
+      const seconds = Math.ceil(((nextTry ?? 0) - Date.now()) / 1000);
+      return seconds > 0 ? `no connection, next try in ${seconds} s` : 'no connection, trying';
+    }
+    default:
+      return '';
+  }
 }
 
 function nameWithin(current: string | undefined, room: number): string {

@@ -5,6 +5,7 @@ import type { CommandEvent } from './events.ts';
 import type { Output } from './output.ts';
 import { peerDetail, peerText } from './peer-text.ts';
 import type { ProgressReporter } from './progress-meters.ts';
+import { formatClock } from './units.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Options that every command takes. */
@@ -113,12 +114,15 @@ export function transferOptions(context: Context, progress: ProgressReporter): T
         event: 'elsewhere',
         peer: peerDetail(server),
       }),
-    onRetry: ({ attempt, at, error }) => {
-      const seconds = Math.max(0, Math.round((at.getTime() - Date.now()) / 100) / 10);
-      output.note(`${error.message}; trying again in ${seconds} s`, {
+    onRetry: ({ attempt, at, until, error }) => {
+      const now = Date.now();
+      const seconds = Math.max(0, Math.round((at.getTime() - now) / 100) / 10);
+      const left = formatClock((until.getTime() - now) / 1000);
+      output.note(`${error.message}; trying again in ${seconds} s, for another ${left} at the most`, {
         event: 'retry',
         attempt,
         at: at.toISOString(),
+        until: until.toISOString(),
         code: error.code,
         message: error.message,
       });

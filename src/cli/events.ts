@@ -108,6 +108,8 @@ export interface RetryEvent {
   /** From 1. */
   attempt: number;
   at: string;
+  /** After which time no more are made. */
+  until: string;
   code: ErrorCode;
   message: string;
 }
@@ -161,8 +163,11 @@ export interface ProgressEvent {
   event: 'progress';
   transferId: string;
   direction: 'send' | 'receive';
-  /** `waiting`: the other side has not answered; `committing`: all bytes are there, not yet under their names. */
-  phase: 'waiting' | 'moving' | 'committing';
+  /**
+   * `waiting`: the other side has not answered; `committing`: all bytes are there, not yet under their names;
+   * `reconnecting`: the connection is lost, and another one is tried.
+   */
+  phase: 'waiting' | 'moving' | 'committing' | 'reconnecting';
   files: number;
   filesTotal: number;
   bytes: number;
@@ -208,7 +213,7 @@ export interface JobEvent {
   transfers: {
     transferId: string;
     direction: 'send' | 'receive';
-    phase: 'waiting' | 'moving' | 'committing';
+    phase: 'waiting' | 'moving' | 'committing' | 'reconnecting';
     files: number;
     filesTotal: number;
     bytes: number;
@@ -399,7 +404,7 @@ export interface TransferDetail {
   transferId: string;
   peer: string;
   direction: 'send' | 'receive';
-  phase: 'waiting' | 'moving' | 'committing';
+  phase: 'waiting' | 'moving' | 'committing' | 'reconnecting';
   files: number;
   filesTotal: number;
   bytes: number;

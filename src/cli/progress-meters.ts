@@ -33,8 +33,9 @@ export class Meters {
       meter = new RateMeter(moved, now);
       this.#meters.set(progress.transferId, meter);
     }
-    // Time spent waiting for an answer is not slowness.
-    if (progress.phase === 'waiting') this.#meters.delete(progress.transferId);
+    // Time spent waiting for an answer, or for a connection, is not slowness.
+    if (progress.phase === 'waiting' || progress.phase === 'reconnecting')
+      this.#meters.delete(progress.transferId);
     else meter.update(moved, now);
     const remaining = Math.max(0, progress.bytesTotal - progress.bytes);
     const secondsLeft = progress.totalsKnown ? meter.eta(remaining, now) : undefined;

@@ -37,7 +37,9 @@ export async function retry(
       const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
       if (pause <= 0)
         throw errorOf('LOST', `${broken.message}; gave up after ${tries} tries`, { cause: error });
-      notice({ attempt, at: new Date(Date.now() + pause), error });
+      const now = Date.now();
+      const left = until - performance.now();
+      notice({ attempt, at: new Date(now + pause), until: new Date(now + left), error });
       await delay(pause, undefined, { signal }).catch(() => {});
     }
     if (signal.aborted) throw typed(signal.reason);

@@ -54,8 +54,9 @@ export class ResumableTransfers {
     on: (connection: Connection, request: NumberedRequest) => Promise<Receipt>,
   ): Promise<Receipt> {
     const { connection: lasting, settings } = this.#host;
-    const { retryFor = settings.retryFor, signal, onRetry } = options;
+    const { retryFor = settings.retryFor, signal } = options;
     const first = newTransferId();
+    const { onProgress, onRetry } = told(options, first);
     const startedAt = performance.now();
     let server = lasting.latest.peer.fingerprint;
     let id = first;
@@ -76,7 +77,7 @@ export class ResumableTransfers {
         server = peer.fingerprint;
         options.onTransfer?.(id);
         try {
-          const request = { ...this.#request(options, first), id, continues, onBroken };
+          const request = { ...this.#request(options), onProgress, id, continues, onBroken };
           const receipt = await on(connection, request);
           this.#continuations.forget(id);
           if (continues === undefined) return receipt;
@@ -111,12 +112,29 @@ export class ResumableTransfers {
     lost(connection.lost);
   }
 
-  #request(options: TransferOptions, shownId: string): TransferRequest {
+  #request(options: TransferOptions): TransferRequest {
     const { settings, roundTrip } = this.#host;
-    const { chunk = settings.chunk, limit, signal, discard, onProgress } = options;
+    const { chunk = settings.chunk, limit, signal, discard } = options;
     const lanes = options.lanes ?? laneCount(settings.lanes, roundTrip);
-    // For whoever looks on it is one transfer, however often its connection broke.
-    const progress = onProgress && ((now: Progress) => onProgress({ ...now, transferId: shownId }));
-    return { chunk, lanes, limit, signal, discard, onProgress: progress };
+    return { chunk, lanes, limit, signal, discard };
   }
+}
+
+/** For whoever looks on it is one transfer, however often its connection breaks: it stands where it was meanwhile. */
+function told(
+  { onProgress, onRetry }: TransferOptions,
+  transferId: string,
+): Pick<TransferRequest, 'onProgress'> & Pick<TransferOptions, 'onRetry'> {
+  if (onProgress === undefined) return onRetry === undefined ? {} : { onRetry };
+  let last: Progress | undefined;
+  return {
+    onProgress: (now) => {
+      last = { ...now, transferId };
+      onProgress(last);
+    },
+    onRetry: (next) => {
+      onRetry?.(next);
+      if (last) onProgress({ ...last, phase: 'reconnecting', nextTry: next.at.getTime() });
+    },
+  };
 }

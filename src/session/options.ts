@@ -10,6 +10,8 @@ export interface RetryNotice {
   readonly attempt: number;
   /** When it will be made. */
   readonly at: Date;
+  /** After which time no more are made. */
+  readonly until: Date;
   /** Why the last one failed; what broke the connection, before the first. */
   readonly error: LocalstreamError;
 }

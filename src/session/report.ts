@@ -29,8 +29,13 @@ export type Direction = 'send' | 'receive';
 export interface Progress {
   readonly transferId: string;
   readonly direction: Direction;
-  /** `waiting`: the other side has not answered; `committing`: all bytes crossed, the receipt is awaited. */
-  readonly phase: 'waiting' | 'moving' | 'committing';
+  /**
+   * `waiting`: the other side has not answered; `committing`: all bytes crossed, the receipt is awaited; `reconnecting`: the
+   * connection is lost, and another one is tried.
+   */
+  readonly phase: 'waiting' | 'moving' | 'committing' | 'reconnecting';
+  /** Reconnecting: when the next try is made, milliseconds since 1970. */
+  readonly nextTry?: number;
   readonly files: number;
   readonly filesTotal: number;
   readonly bytes: number;

@@ -41,6 +41,13 @@ test('a transfer that stands still says since when, and no speed or time left', 
   assert.match(renderBar({ ...waiting, idleSeconds: 35 }, 100), /waiting for the other side$/);
 });
 
+test('a lost connection counts down to the next try', () => {
+  const lost = (nextTry: number) =>
+    renderBar({ progress: progressOf({ phase: 'reconnecting', nextTry }), ...measured }, 100);
+  assert.match(lost(Date.now() + 2900), /41 % .*1\.20 GB of 2\.86 GB {2}no connection, next try in 3 s$/);
+  assert.match(lost(Date.now() - 1), /no connection, trying$/);
+});
+
 test('totals that still grow have no share and say so', () => {
   const line = renderBar({ progress: progressOf({ totalsKnown: false }), ...measured }, 120);
   assert.equal(line, 'report.pdf  1.20 GB of 2.86 GB or more  14.2 MB/s');
@@ -53,7 +60,7 @@ test('no line is wider than it may be or acts on the terminal, whatever the name
       fc.string({ unit: 'grapheme' }),
     ),
   });
-  const phase = fc.constantFrom('waiting', 'moving', 'committing' as const);
+  const phase = fc.constantFrom('waiting', 'moving', 'committing', 'reconnecting' as const);
   fc.assert(
     fc.property(
       name,

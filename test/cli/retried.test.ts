@@ -78,3 +78,27 @@ describe('a shell whose connection breaks while it is idle', needs('tmux'), () =
     await shell.until(/ended/);
   });
 });
+
+test('a terminal counts down to the next try, and the transfer goes on', needs('tmux'), async (t) => {
+  const into = folderIn(folder, 'counted');
+  const shares = ['--open', '--share', `all=${folder}`];
+  const served = await serve(shares, { home: server });
+  using terminal = new Terminal(
+    ['get', `${served.peer}:/all/big`, 'counted/', '--accept-new', '--limit', '4MB/s'],
+    {
+      home: client,
+      cwd: folder,
+    },
+  );
+  await terminal.until(/big +\[=/);
+  await served.stop('SIGKILL');
+  await terminal.until(/trying again in \S+ s, for another (?:1:00|0:5\d) at the most/);
+  await terminal.until(/no connection, next try in [1-9]\d* s$/);
+  const again = start(['serve', '--host', '127.0.0.1', '--port', String(served.port), ...shares], {
+    home: server,
+  });
+  t.after(() => again.child.kill());
+  await again.until(/listening/);
+  await terminal.until(/received 1 file from [\s\S]*ended 0/);
+  assert.ok(readFileSync(join(into, 'big')).equals(content));
+});

@@ -44,7 +44,8 @@ const count = v.pipe(v.number(), v.minValue(0));
 const PROGRESS = v.object({
   transferId: v.string(),
   direction: v.picklist(['send', 'receive']),
-  phase: v.picklist(['waiting', 'moving', 'committing']),
+  phase: v.picklist(['waiting', 'moving', 'committing', 'reconnecting']),
+  nextTry: v.optional(count),
   files: count,
   filesTotal: count,
   bytes: count,
@@ -108,8 +109,8 @@ export function readSteering(value: unknown): Steering {
 export function readAnswer(value: unknown): Answer {
   const answer = checked(ANSWER, value);
   if (!('progress' in answer)) return answer;
-  const { current, ...progress } = answer.progress;
-  return { progress: { ...progress, current } };
+  const { current, nextTry, ...progress } = answer.progress;
+  return { progress: { ...progress, current, ...(nextTry !== undefined && { nextTry }) } };
 }
 
 /** Throws BAD_MESSAGE. Events are only handed on, and not looked into. */

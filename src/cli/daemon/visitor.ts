@@ -135,13 +135,15 @@ export class Visitor {
 
   /** The other process shows it, with the bars of its own terminal. */
   #reporter(): ProgressReporter {
-    const last = new Map<string, number>();
+    const last = new Map<string, { readonly at: number; readonly phase: Progress['phase'] }>();
     return {
       report: (progress: Progress) => {
-        const now = performance.now();
-        const isSoon = now - (last.get(progress.transferId) ?? Number.NEGATIVE_INFINITY) < REPORT_STEP;
+        const { transferId, phase } = progress;
+        const at = performance.now();
+        const told = last.get(transferId);
+        const isSoon = told !== undefined && told.phase === phase && at - told.at < REPORT_STEP;
         if (isSoon || this.socket.writableNeedDrain) return;
-        last.set(progress.transferId, now);
+        last.set(transferId, { at, phase });
         sendLine(this.socket, { progress });
       },
       [Symbol.dispose]: () => {},
