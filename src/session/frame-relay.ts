@@ -213,6 +213,6 @@ export class FrameRelay {
 
 function slotsFor(lanes: number, chunk: number): { readonly count: number; readonly bytes: number } {
   const bytes = Math.ceil((HEADER_BYTES + maxPayload(chunk)) / SLOT_ALIGN) * SLOT_ALIGN;
-  const wanted = lanes * 2 + 2;
+  const wanted = lanes * 2 + 4;
   return { count: Math.max(lanes + 2, Math.min(wanted, Math.floor(SLOT_MEMORY / bytes))), bytes };
 }
