@@ -137,12 +137,14 @@ export class ManifestFolders<Folder> {
 
   /**
    * Leaves a folder that has all that it gets. What was there keeps its mode, unless overwriting is asked for; what was
-   * chosen as the target keeps it always.
+   * chosen as the target keeps it always. One that can't be written could not be finished later.
    */
-  #leave(folder: Folder, { created, depth }: Branch<Folder>, { mode, mtime }: FolderAttributes): void {
+  #leave(folder: Folder, branch: Branch<Folder>, { mode, mtime }: FolderAttributes): void {
+    const { created, depth, isUnfinished } = branch;
     const isNew = created && !this.#store.isOvertaken(folder);
     const setsMode = isNew || (this.#existing === 'overwrite' && depth > 1);
-    this.#store.leave(folder, { mode: setsMode ? mode : undefined, mtime });
+    const least = isUnfinished ? 0o700 : 0;
+    this.#store.leave(folder, { mode: setsMode && mode !== undefined ? mode | least : undefined, mtime });
   }
 }
 
@@ -158,6 +160,7 @@ function newBranch<Folder>(
     excluded: false,
     expectsFiles: false,
     settleFirst: undefined,
+    isUnfinished: false,
     attributes: { mode: 0, mtime: 0 },
     ...own,
     pending: 0,

@@ -36,6 +36,8 @@ export interface Branch<Folder> {
   expectsFiles: boolean;
   /** Settles the entry of a folder that is not made yet; to be called before the first of its files is settled. */
   settleFirst: (() => void) | undefined;
+  /** Something of it has failed that the same command, given again, may bring. */
+  isUnfinished: boolean;
   /** Entries below it that are not settled. */
   pending: number;
   closed: FolderAttributes | undefined;

@@ -118,6 +118,7 @@ export class Settlement<Folder> {
     if (live.state === 'later') this.#bases.drop(live);
     live.state = 'settled';
     if (live.entry.kind === ENTRY.file && outcome !== OUTCOME.skipped) settleFolderOf(live.branch);
+    if (outcome === OUTCOME.failed && mayComeLater(live, flag)) live.branch.isUnfinished = true;
     this.#budget.use(live, live.reserved);
     this.#bases.close(live);
     const { batch, entry } = live;
@@ -181,6 +182,11 @@ function settleFolderOf(branch: Branch<unknown>): void {
   const settle = branch.settleFirst;
   branch.settleFirst = undefined;
   settle?.();
+}
+
+/** What the source announces as failed is mostly something that can never be sent: a pipe, a link that leads out. */
+function mayComeLater({ entry }: LiveEntry<unknown>, flag: FlagName): boolean {
+  return entry.kind !== ENTRY.failed || flag === 'UNREADABLE';
 }
 
 function settledRow(

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -262,6 +271,34 @@ suite('a source that changes while it is read', () => {
         assert.deepEqual([row?.outcome, row?.flag], [OUTCOME.failed, 'SOURCE_CHANGED']);
       }
     });
+
+  test('leaves a new folder that may be finished later writable, whatever its mode is to be', (t) => {
+    const base = quickFolder(t);
+    const from = join(base, 'root');
+    mkdirSync(join(from, 'whole'), { recursive: true });
+    mkdirSync(join(from, 'half'));
+    for (const name of ['whole', 'half']) {
+      writeFileSync(join(from, name, 'a'), content(1, 5000));
+      symlinkSync('../../outside', join(from, name, 'never sent'));
+      chmodSync(join(from, name), 0o555);
+    }
+    writeFileSync(join(from, 'half', 'big'), content(2, 3 * MIB));
+    mkdirSync(join(base, 'to'));
+    const { error, received } = transfer({
+      sources: [from],
+      target: join(base, 'to'),
+      chunk: 65_536,
+      onFrame: (frame, end) => {
+        if (end === 'receiver' && frame.readUInt8(4) === 3)
+          rmSync(join(from, 'half', 'big'), { force: true });
+        return undefined;
+      },
+    });
+    assert.equal(error, undefined);
+    assert.equal(received.find(({ path }) => path === 'root/half/big')?.flag, 'SOURCE_CHANGED');
+    const modeOf = (name: string) => statSync(join(base, 'to', 'root', name)).mode & 0o777;
+    assert.deepEqual([modeOf('whole'), modeOf('half')], [0o555, 0o755]);
+  });
 });
 
 test('numbers by chance are the same for the same seed', () => {
