@@ -65,6 +65,8 @@ export function predict(
   const outcomes = new Map<string, Expected>();
   const renamed = new Map<string, Seen>();
   const blocked = new Map<string, FlagName>();
+  /** Folders that get the mode that is sent. */
+  const withOwnMode = new Set<string>();
   const settle = (path: string, outcome: OutcomeCode, flag: FlagName = 'OK', other = false): void =>
     void outcomes.set(path, { outcome, flag, renamed: other });
 
@@ -92,6 +94,7 @@ export function predict(
       }
       // What the user has keeps its mode, unless overwriting was asked for; what was chosen as the target keeps it always.
       const keeps = there && (policy !== 'overwrite' || depth === 0);
+      if (!keeps) withOwnMode.add(path);
       // Folders of a group hand their setgid on: that is this system's doing, not the sender's.
       const inherited = ((there ?? tree.get(parent))?.mode ?? 0) & 0o2000;
       tree.set(path, { ...asSent, mode: keeps ? there.mode : asSent.mode | inherited });
@@ -133,6 +136,13 @@ export function predict(
       tree.set(path, asSent);
       settle(path, OUTCOME.committed);
     }
+  }
+  // Where something failed, the same command has to be able to write once more.
+  for (const [path, { outcome }] of outcomes) {
+    const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+    const folder = tree.get(parent);
+    if (outcome === OUTCOME.failed && folder && withOwnMode.has(parent))
+      tree.set(parent, { ...folder, mode: folder.mode | 0o700 });
   }
   return { tree, outcomes, renamed };
 }
