@@ -34,11 +34,11 @@ export async function retry(
   for (let attempt = first; ; attempt += 1) {
     if (attempt > 0) {
       const wait = Math.min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT);
-      const pause = Math.min(wait * (1 + Math.random() / 2), until - performance.now());
+      const left = until - performance.now();
+      const pause = Math.min(wait * (1 + Math.random() / 2), left);
       if (pause <= 0)
         throw errorOf('LOST', `${broken.message}; gave up after ${tries} tries`, { cause: error });
       const now = Date.now();
-      const left = until - performance.now();
       notice({ attempt, at: new Date(now + pause), until: new Date(now + left), error });
       await delay(pause, undefined, { signal }).catch(() => {});
     }
