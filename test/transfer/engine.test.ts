@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
+import { FLAG_LAST, FRAME, readHeader } from '../../src/protocol/frame.ts';
 import { ENTRY, OUTCOME } from '../../src/protocol/manifest.ts';
 import type { ExistingPolicy } from '../../src/protocol/messages.ts';
 import { encodeName } from '../../src/transfer/name.ts';
@@ -178,5 +179,31 @@ suite('a transfer', () => {
       { numRuns: 150 },
     );
     assert.equal(openDescriptors(), before);
+  });
+
+  test('moves the first files while the source is still walked', (t) => {
+    const base = quickFolder(t);
+    const [from, to] = [join(base, 'many'), join(base, 'to')];
+    mkdirSync(from);
+    mkdirSync(to);
+    // More than may be announced and not settled: the walk has to wait for what it has found.
+    for (let file = 0; file < 10_000; file += 1) writeFileSync(join(from, `${file}`), 'x');
+    const order: string[] = [];
+    const { error } = transfer({
+      sources: [from],
+      target: to,
+      chunk: 65_536,
+      onFrame: (frame, end) => {
+        const { type, flags } = readHeader(frame, frame.length);
+        if (end === 'receiver' && type === FRAME.pack) order.push('files');
+        if (end === 'receiver' && type === FRAME.manifest && flags === FLAG_LAST)
+          order.push('end of the walk');
+        return undefined;
+      },
+    });
+    assert.equal(error, undefined);
+    assert.equal(order[0], 'files');
+    assert.ok(order.includes('end of the walk'));
+    assert.equal(readdirSync(join(to, 'many')).length, 10_000);
   });
 });
