@@ -19,7 +19,7 @@ import type { ReceiveOptions } from '../session/options.ts';
 import type { PeerInfo, Receipt } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
-import type { TrustStore } from '../store/trust-store.ts';
+import type { TrustedPeer, TrustStore } from '../store/trust-store.ts';
 import { type OfferRule, offerAnswer } from './access.ts';
 
 /** What becomes of offers to a listener. */
@@ -77,6 +77,8 @@ export class Inbox {
   readonly #kept = new Map<string, Kept>();
   readonly #closing = new AbortController();
   readonly #waiting = new Set<Offer>();
+  /** Settles when all that came so far are looked up. */
+  #lookedUp: Promise<void> = Promise.resolve();
 
   constructor(host: InboxHost) {
     this.#host = host;
@@ -125,9 +127,8 @@ export class Inbox {
   }
 
   async #decide(incoming: IncomingOffer, peer: PeerInfo, isKnown: boolean): Promise<void> {
-    const { trust, accept: rule, hasPerson } = this.#host;
-    // As it is now: a peer may have been trusted, or forgotten, since it came in.
-    const known = await trust.get(peer.fingerprint);
+    const { accept: rule, hasPerson } = this.#host;
+    const known = await this.#lookUp(peer.fingerprint);
     if (incoming.signal.aborted) return;
     const isTrusted = known !== undefined;
     const from = { ...peer, trusted: isTrusted, name: known?.name ?? peer.name };
@@ -141,6 +142,15 @@ export class Inbox {
         'NOT_ALLOWED',
         isKnown ? 'nobody is there to be asked, and no rule accepts it' : 'log in before offering anything',
       );
+  }
+
+  /** Whom we trust as it is now: a peer may have been trusted, or forgotten, since it came in. Answered in order. */
+  async #lookUp(fingerprint: Fingerprint): Promise<TrustedPeer | undefined> {
+    const found = this.#host.trust.get(fingerprint);
+    const before = this.#lookedUp;
+    this.#lookedUp = Promise.allSettled([before, found]).then(() => {});
+    await before;
+    return await found;
   }
 
   async #acceptByRule(incoming: IncomingOffer, from: PeerInfo): Promise<void> {

@@ -106,6 +106,28 @@ suite('an offer to a listener', () => {
     await assert.rejects(third.accept(), { code: 'CLOSED' });
   });
 
+  test('is asked about in the order of coming, however long whoever sends it is looked up', async (t) => {
+    const at = await scene(t);
+    const { trust } = at.bob;
+    const look = trust.get.bind(trust);
+    let looks = 0;
+    t.mock.method(trust, 'get', async (fingerprint: Parameters<typeof look>[0]) => {
+      looks += 1;
+      if (looks === 1) await new Promise((resolve) => setTimeout(resolve, 100));
+      return await look(fingerprint);
+    });
+    for (const name of ['1', '2', '3']) writeFileSync(join(at.local, name), name);
+    const sending = ['1', '2', '3'].map((name) => at.session.send([join(at.local, name)]));
+    await until(() => at.asked.length === 3);
+    assert.deepEqual(
+      at.asked.map(({ roots }) => roots[0]?.name),
+      ['1', '2', '3'],
+    );
+    assert.deepEqual(at.listener.offers, at.asked);
+    for (const offer of at.asked) await offer.accept();
+    await Promise.all(sending);
+  });
+
   test('is refused where nobody is asked, by a no, by silence and after a withdrawal', async (t) => {
     const at = await scene(t, { bob: { decisionTimeout: 1000 }, attended: false });
     const { session, local, asked, listener, inbox } = at;
