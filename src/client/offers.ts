@@ -15,6 +15,7 @@ import {
 import type { ReceiveOptions } from '../session/options.ts';
 import type { PeerInfo, Receipt } from '../session/report.ts';
 import type { Settings } from '../settings.ts';
+import { NO_EARLIER_PART } from '../transfer/target.ts';
 import type { ResumableTransfers } from './resumable-transfers.ts';
 
 export interface OffersHost {
@@ -66,7 +67,7 @@ export class Offers {
         const into = target ?? insideOf(inbox);
         const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
         // What is wrong with the target shows while the offer still stands.
-        receivedPlace(into, roots, how, [], settings);
+        receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         this.#waiting.delete(id);
         return await this.#receive(incoming, into, how);
       },
@@ -102,8 +103,8 @@ export class Offers {
           next = this.#expectAgain(current);
         }
         onTransfer?.(current.id);
-        const renamed = transfers.takeRenamed(current.continues, current.id);
-        const place = receivedPlace(target, current.roots, options, renamed, settings);
+        const earlier = transfers.takeEarlier(current.continues, current.id);
+        const place = receivedPlace(target, current.roots, options, earlier, settings);
         return await current.accept(place, options.existing ?? settings.existing, request);
       });
     } finally {

@@ -10,7 +10,7 @@ import type { TransferOptions } from '../session/options.ts';
 import type { Progress, Receipt } from '../session/report.ts';
 import { newTransferId, type TransferRequest, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
-import type { TargetPlace } from '../transfer/target.ts';
+import type { EarlierPart } from '../transfer/target.ts';
 import type { LastingConnection } from './lasting-connection.ts';
 import { isBroken } from './link.ts';
 import { Patience } from './patience.ts';
@@ -100,8 +100,8 @@ export class ResumableTransfers {
     }
   }
 
-  /** Names that the transfer which broke off has given in place of taken ones: they pass to the one that goes on. */
-  takeRenamed(continues: string | undefined, id: string): TargetPlace['renamed'] {
+  /** What the transfer which broke off has left: it passes to the one that goes on. */
+  takeEarlier(continues: string | undefined, id: string): EarlierPart {
     return this.#continuations.take(continues, id, this.#origin);
   }
 

@@ -161,8 +161,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
         if (!asked) throw errorOf('BAD_MESSAGE', 'the server offers something else than what was asked for');
-        const renamed = this.#transfers.takeRenamed(request.continues, request.id);
-        const found = receivedPlace(local, roots, options, renamed, this.#settings);
+        const earlier = this.#transfers.takeEarlier(request.continues, request.id);
+        const found = receivedPlace(local, roots, options, earlier, this.#settings);
         return seals?.at(found) ?? found;
       };
       const onSettled = (outcomes: readonly FileOutcome[]) => seals?.add(outcomes);

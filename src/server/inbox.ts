@@ -20,6 +20,7 @@ import type { PeerInfo, Receipt } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
 import type { Settings } from '../settings.ts';
 import type { TrustedPeer, TrustStore } from '../store/trust-store.ts';
+import { NO_EARLIER_PART } from '../transfer/target.ts';
 import { type OfferRule, offerAnswer } from './access.ts';
 
 /** What becomes of offers to a listener. */
@@ -220,7 +221,7 @@ export class Inbox {
         const into = target ?? insideOf(folder);
         const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
         // What is wrong with the target shows while the offer still stands.
-        receivedPlace(into, roots, how, [], settings);
+        receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         isOver = true;
         answered(true);
         return await this.#receive(incoming, from.fingerprint, into, how);
@@ -258,8 +259,8 @@ export class Inbox {
       this.#keep(id, { fingerprint, roots, goOn: again.resolve });
       onTransfer?.(id);
       try {
-        const renamed = continuations.take(continues, id, fingerprint);
-        const place = receivedPlace(target, roots, options, renamed, settings);
+        const earlier = continuations.take(continues, id, fingerprint);
+        const place = receivedPlace(target, roots, options, earlier, settings);
         const request = { lanes: 1, limit, signal, discard, onProgress };
         const receipt = await current.accept(place, existing, request);
         this.#remember(id, fingerprint, roots, target, options);

@@ -6,6 +6,7 @@ import { boxOf, type Continuations } from '../session/continuations.ts';
 import type { LoginHandler } from '../session/logins.ts';
 import type { PeerInfo } from '../session/report.ts';
 import type { SpeedPermit } from '../session/speed-tests.ts';
+import { NO_EARLIER_PART } from '../transfer/target.ts';
 import type { Inbox } from './inbox.ts';
 import type { Stranger } from './let-in.ts';
 import type { ListenerHost } from './listener-host.ts';
@@ -70,12 +71,12 @@ export class Service {
               reserve: settings.freeSpaceReserve,
               protectedFolder: undefined,
               rules: undefined,
-              renamed: [],
+              earlier: NO_EARLIER_PART,
             },
             visit.visitor,
           );
-          const renamed = continuations.take(continues, transfer, peer.fingerprint, boxOf(place));
-          return { ...place, renamed };
+          const earlier = continuations.take(continues, transfer, peer.fingerprint, boxOf(place));
+          return { ...place, earlier };
         },
         ...(login && { login }),
         offer: (offer) => {

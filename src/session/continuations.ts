@@ -1,14 +1,16 @@
 /**
  * What a transfer that broke off leaves for the one that continues it. The files themselves speak for themselves; only
  * names that were given in place of taken ones would be forgotten, and the same file stored twice. In a drop-box no name
- * that is there is looked at, so that all that were given are kept for it.
+ * that is there is looked at, so that all that were given are kept for it. And what it has brought is not to be taken
+ * for something that was there before and is left alone: so that it is known since when it runs.
  */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
-import type { TargetPlace } from '../transfer/target.ts';
+import { type EarlierPart, NO_EARLIER_PART, type TargetPlace } from '../transfer/target.ts';
 
-/** Transfers that are remembered, and names of each. */
-const MOST_TRANSFERS = 64;
+/** Transfers that are remembered, names of each, and of all of them. */
+const MOST_TRANSFERS = 1000;
 const MOST_NAMES = 10_000;
+const MOST_NAMES_OF_ALL = 100_000;
 
 /** Names that things have got at their target, by path. */
 export type SavedNames = readonly (readonly [path: string, name: string])[];
@@ -16,6 +18,7 @@ export type SavedNames = readonly (readonly [path: string, name: string])[];
 interface NotedTransfer {
   readonly id: string;
   readonly place: TargetPlace | undefined;
+  readonly startedAt: Date;
 }
 
 interface Kept {
@@ -23,40 +26,46 @@ interface Kept {
   /** The drop-box, if it is one: what a peer may see elsewhere is no key to what is in there. */
   readonly box: string | undefined;
   readonly renamed: Map<string, string>;
+  /** When its first part began. */
+  readonly since: number;
 }
 
 export class Continuations {
   readonly #kept = new Map<string, Kept>();
+  #names = 0;
 
   /** Notes what was settled in a transfer. */
-  note({ id, place }: NotedTransfer, peer: Fingerprint, names: SavedNames): void {
-    if (names.length === 0 || place === undefined) return;
-    const kept = this.#kept.get(id) ?? { peer, box: boxOf(place), renamed: new Map<string, string>() };
+  note({ id, place, startedAt }: NotedTransfer, peer: Fingerprint, names: SavedNames): void {
+    if (place === undefined) return;
+    const kept = this.#kept.get(id) ?? begun(peer, boxOf(place), startedAt);
     this.#kept.set(id, kept);
+    const before = kept.renamed.size;
     for (const [path, name] of names) if (kept.renamed.size < MOST_NAMES) kept.renamed.set(path, name);
-    if (this.#kept.size <= MOST_TRANSFERS) return;
-    const [oldest] = this.#kept.keys();
-    if (oldest !== undefined) this.#kept.delete(oldest);
+    this.#names += kept.renamed.size - before;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= MOST_TRANSFERS && this.#names <= MOST_NAMES_OF_ALL) return;
+      this.forget(oldest);
+    }
   }
 
   /** The transfer has ended for good. */
   forget(transfer: string): void {
+    this.#names -= this.#kept.get(transfer)?.renamed.size ?? 0;
     this.#kept.delete(transfer);
   }
 
   /** Hands over to the transfer that continues another one of the same peer, into the same drop-box if it is one. */
-  take(
-    transfer: string | undefined,
-    next: string,
-    peer: Fingerprint,
-    box?: string | undefined,
-  ): [path: string, name: string][] {
+  take(transfer: string | undefined, next: string, peer: Fingerprint, box?: string | undefined): EarlierPart {
     const kept = transfer === undefined ? undefined : this.#kept.get(transfer);
-    if (transfer === undefined || kept?.peer !== peer || kept.box !== box) return [];
+    if (transfer === undefined || kept?.peer !== peer || kept.box !== box) return NO_EARLIER_PART;
     this.#kept.delete(transfer);
     this.#kept.set(next, kept);
-    return [...kept.renamed];
+    return { renamed: [...kept.renamed], since: kept.since };
   }
+}
+
+function begun(peer: Fingerprint, box: string | undefined, startedAt: Date): Kept {
+  return { peer, box, renamed: new Map(), since: startedAt.getTime() };
 }
 
 /** What {@link Continuations.take} knows a drop-box by. */

@@ -5,7 +5,7 @@ import { errorOf } from '../errors.ts';
 import { MAX_TEXT } from '../protocol/limits.ts';
 import type { OfferedRoot, OfferedTotal } from '../protocol/messages.ts';
 import { filterRules } from '../transfer/filter-rules.ts';
-import type { TargetPlace } from '../transfer/target.ts';
+import type { EarlierPart, TargetPlace } from '../transfer/target.ts';
 import { localPlace, memoryPlace, type PlaceOptions } from '../transfer/target-place.ts';
 import type { ReceiveOptions } from './options.ts';
 import type { PeerInfo, Receipt } from './report.ts';
@@ -83,7 +83,7 @@ export function receivedPlace(
   target: Target,
   roots: readonly OfferedRoot[],
   options: ReceiveOptions,
-  renamed: TargetPlace['renamed'],
+  earlier: EarlierPart,
   { freeSpaceReserve }: PlaceSettings,
 ): TargetPlace {
   const how: PlaceOptions = {
@@ -95,7 +95,7 @@ export function receivedPlace(
     trustMtime: options.trustMtime ?? false,
     verify: options.verify ?? false,
     rules: filterRules({ ...options, gitignore: false }),
-    renamed,
+    earlier,
   };
   return target === IN_MEMORY ? memoryPlace(roots, how) : localPlace(target, roots, how);
 }

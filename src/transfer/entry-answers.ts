@@ -4,7 +4,15 @@
 import { digestOf } from '../crypto/digest.ts';
 import { errorOf } from '../errors.ts';
 import { PIECE_BYTES } from '../protocol/frame.ts';
-import { ANSWER, type Answer, ENTRY, NO_DIGEST, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
+import {
+  ANSWER,
+  type Answer,
+  ENTRY,
+  type ManifestEntry,
+  NO_DIGEST,
+  OUTCOME,
+  type OutcomeCode,
+} from '../protocol/manifest.ts';
 import type { BasisJobs } from './basis-jobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import { freeNames } from './free-name.ts';
@@ -171,15 +179,16 @@ export class EntryAnswers<Folder> {
   /** What the policy makes of something that is there, and how the new file may take its place. */
   #policy(live: LiveEntry<Folder>, present: Present): 'skip' | 'compare' | 'patch' {
     const { existing } = this.#options;
+    const unlessOurs = isEarlier(present, live.entry) ? 'compare' : 'skip';
     if (present.kind === 'folder') throw errorOf('IS_A_FOLDER', 'a folder of that name is there');
     // Under no policy, so that none is advised.
     if (present.kind === 'other')
       throw errorOf('NOT_A_FILE', 'a pipe, a device or a socket has that name, and is not replaced');
     switch (existing) {
       case 'skip':
-        return 'skip';
+        return unlessOurs;
       case 'update':
-        if (present.mtime >= live.entry.mtime) return 'skip';
+        if (present.mtime >= live.entry.mtime) return unlessOurs;
         live.place = 'update';
         return 'patch';
       case 'overwrite':
@@ -248,9 +257,7 @@ export class EntryAnswers<Folder> {
 
   /** The policy leaves alone what is there. */
   #skip(live: LiveEntry<Folder>): Answer {
-    live.batch.afterAnswers.push(() =>
-      this.#settlement.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, ''),
-    );
+    live.batch.afterAnswers.push(() => this.#settlement.leaveAlone(live));
     return { code: ANSWER.skip };
   }
 
@@ -258,4 +265,15 @@ export class EntryAnswers<Folder> {
     live.batch.afterAnswers.push(() => this.#settlement.would(live, isThere));
     return { code: ANSWER.skip };
   }
+}
+
+/** Whether a file that is there may have come by an earlier part of this transfer: then it is done, and not left out. */
+function isEarlier({ kind, size, mtime, mayBeEarlier }: Present, entry: ManifestEntry): boolean {
+  return (
+    mayBeEarlier &&
+    kind === 'file' &&
+    entry.kind === ENTRY.file &&
+    size === entry.size &&
+    mtime === entry.mtime
+  );
 }

@@ -221,6 +221,11 @@ export class Receiver<Folder> {
       throw errorOf('BAD_MESSAGE', 'the source compared what it was not asked to');
     this.#bases.close(live);
     live.digest = undefined;
+    const { existing } = this.#options;
+    if (existing === 'skip' || existing === 'update') {
+      this.#settlement.leaveAlone(live);
+      return;
+    }
     try {
       if (live.place === 'never') throw errorOf('EXISTS');
       if (this.#options.dryRun) {

@@ -99,6 +99,11 @@ export class Settlement<Folder> {
     this.settle(live, OUTCOME.skipped, flag, NO_DIGEST, reason);
   }
 
+  /** What is there under the name is left alone, as the policy wants it. */
+  leaveAlone(live: LiveEntry<Folder>): void {
+    this.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, '');
+  }
+
   /** The entry has its place. The source is told the name, where it is another than its own and no secret. */
   commit(live: LiveEntry<Folder>, saved: SafeName, digest: Buffer): void {
     const { blind } = this.#options;

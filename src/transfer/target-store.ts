@@ -8,6 +8,8 @@ export interface Present {
   readonly size: number;
   /** Microseconds since 1970. */
   readonly mtime: number;
+  /** It was touched since the first part of this transfer began, which may have brought it. */
+  readonly mayBeEarlier: boolean;
 }
 
 /** How a finished file takes its place. */

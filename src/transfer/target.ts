@@ -22,6 +22,17 @@ import type {
   WholeFile,
 } from './target-store.ts';
 
+/** What an earlier part of the same transfer has left, whose connection broke. */
+export interface EarlierPart {
+  /** Names that it gave in place of taken ones, in a drop-box all of them, by path. */
+  readonly renamed: readonly (readonly [path: string, name: string])[];
+  /** When the first part began, milliseconds since 1970; undefined where there was none. */
+  readonly since: number | undefined;
+}
+
+/** Nothing: the transfer begins. */
+export const NO_EARLIER_PART: EarlierPart = { renamed: [], since: undefined };
+
 /** Where a transfer is to be written. */
 export interface TargetPlace {
   /** The folder that was chosen: by the user of this machine, or the root of a share. */
@@ -38,8 +49,7 @@ export interface TargetPlace {
   readonly reserve: number;
   /** A drop-box: see ReceiverOptions. */
   readonly blind: boolean;
-  /** Names that an earlier part of the same transfer gave in place of taken ones, in a drop-box all of them, by path. */
-  readonly renamed: readonly (readonly [path: string, name: string])[];
+  readonly earlier: EarlierPart;
   /** See ReceiverOptions. */
   readonly dryRun: boolean;
   readonly trustMtime: boolean;
@@ -68,6 +78,8 @@ export interface TargetFolder {
 }
 
 const MOST_OPEN_FOLDERS = 128;
+/** By how much the clock of a file system may be behind ours, milliseconds. */
+const CLOCK_SLACK = 2000;
 const POLICIES: Record<Placement['place'], CommitPolicy> = {
   never: 'fail',
   replace: 'overwrite',
@@ -94,7 +106,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
     this.#names = new Map(
       place.names.map(([offered, name, kind]) => [offered, { name: checkName(name), kind }]),
     );
-    this.#renamed = new Map(place.renamed.map(([path, name]) => [path, checkName(name)]));
+    this.#renamed = new Map(place.earlier.renamed.map(([path, name]) => [path, checkName(name)]));
     this.#filter = place.rules && new PathFilter({ ...place.rules, gitignore: false });
     let folder = Folder.open(place.folder);
     for (const name of checkPath(place.below)) {
@@ -202,7 +214,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
     let stat = folder.lookup(name);
     if (stat && !this.#place.dryRun && removeSecondNames(folder, name, stat)) stat = folder.lookup(name);
     this.#looked = stat && { target, name, stat };
-    return stat && { kind: stat.type, size: stat.size, mtime: stat.mtime };
+    if (stat === undefined) return undefined;
+    return { kind: stat.type, size: stat.size, mtime: stat.mtime, mayBeEarlier: this.#mayBeEarlier(stat) };
+  }
+
+  #mayBeEarlier({ changedNanoseconds }: EntryStat): boolean {
+    const { since } = this.#place.earlier;
+    return since !== undefined && changedNanoseconds >= BigInt(since - CLOCK_SLACK) * 1_000_000n;
   }
 
   hasPartial(target: TargetFolder, name: SafeName): boolean {

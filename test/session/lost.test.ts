@@ -1,12 +1,12 @@
 /** A session whose connection breaks while nothing goes on: it is not over, and the next call makes another one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect as dialTcp, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Session } from '../../src/index.ts';
+import type { PutOptions, Session } from '../../src/index.ts';
 import { tcpServer } from '../server/wire-listener.ts';
 import { until } from '../server/wire-machines.ts';
 import { machine, noise, pair, sceneFolder } from './machines.ts';
@@ -179,6 +179,48 @@ suite('a session whose connection is lost', () => {
       Object.assign(way, { is, lane });
       await assert.rejects(session.get(['/share/a'], `${local}/`, { retryFor: 500 }), { code: 'LOST' });
       assert.equal(existsSync(join(local, 'a')), false);
+    });
+
+  for (const existing of ['skip', 'update'] as const)
+    test(`what a transfer under ${existing} has brought before is done, and not left out`, async (t) => {
+      const { session, way, local, share, base } = await place(t);
+      const [brought, fetched] = [join(share, 'got'), join(base, 'got')];
+      for (const folder of [brought, fetched]) {
+        mkdirSync(folder);
+        writeFileSync(join(folder, 'left'), 'was there before');
+      }
+      const sources = ['small', 'left', 'big'].map((name) => join(local, name));
+      writeFileSync(join(local, 'small'), 'small');
+      writeFileSync(join(local, 'left'), 'is new');
+      writeFileSync(join(local, 'big'), noise(2 * MIB));
+      for (const name of sources) utimesSync(name, 1_000_000, 1_000_000);
+      for (const [target, run] of [
+        [brought, (options: PutOptions) => session.put(sources, '/share/got/', options)],
+        [
+          fetched,
+          async (options: PutOptions) => {
+            for (const name of sources)
+              cpSync(name, join(share, basename(name)), { preserveTimestamps: true });
+            const paths = sources.map((name) => `/share/${basename(name)}`);
+            return await session.get(paths, `${fetched}/`, options);
+          },
+        ],
+      ] as const) {
+        const tries: unknown[] = [];
+        const running = run({ existing, limit: 2 * MIB, onRetry: (next) => tries.push(next) });
+        await until(() => existsSync(join(target, 'small')));
+        for (const socket of way.passed) socket.destroy();
+        const receipt = await running;
+        assert.ok(tries.length > 0);
+        const outcomes = receipt.outcomes.map(({ path, outcome }) => [path, outcome]).sort();
+        assert.deepEqual(outcomes, [
+          ['big', 'committed'],
+          ['left', 'skipped'],
+          ['small', 'same'],
+        ]);
+        assert.deepEqual([receipt.files, receipt.skipped, receipt.code], [2, 1, 'OK']);
+        assert.equal(readFileSync(join(target, 'left'), 'utf8'), 'was there before');
+      }
     });
 
   test('a transfer that comes no further is tried less and less often', async (t) => {

@@ -21,7 +21,12 @@ import { type Counters, newCounters, type Settled } from '../../src/transfer/pro
 import { Receiver } from '../../src/transfer/receiver.ts';
 import { Sender } from '../../src/transfer/sender.ts';
 import { openSourceTree, type SourceHandle, type SourceSpec } from '../../src/transfer/source.ts';
-import { type TargetFolder, type TargetPlace, TargetTree } from '../../src/transfer/target.ts';
+import {
+  NO_EARLIER_PART,
+  type TargetFolder,
+  type TargetPlace,
+  TargetTree,
+} from '../../src/transfer/target.ts';
 
 /** A folder that goes with the test, in memory where the system has such a place: no disk slows thousands of cases. */
 export function quickFolder(t: TestContext): string {
@@ -94,7 +99,7 @@ export function placeFor(
     durable: false,
     reserve: 0,
     blind: false,
-    renamed: [],
+    earlier: NO_EARLIER_PART,
     dryRun: false,
     trustMtime: false,
     verify: false,
