@@ -37,10 +37,17 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+/** What was started and has not ended. */
+const running = new Set<ChildProcess>();
+
 /** A folder for a file of tests, with two homes: nothing of the person who runs them is read or written. */
 export function scratch(): { readonly folder: string; readonly server: string; readonly client: string } {
   const folder = mkdtempSync(join(tmpdir(), 'localstream-cli-'));
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(() => {
+    // What a test that failed has left running would keep its file from ending.
+    for (const child of running) child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
   return { folder, server: join(folder, 'server-home'), client: join(folder, 'client-home') };
 }
 
@@ -68,6 +75,8 @@ export function start(words: readonly string[], { home, cwd, input = '', env }: 
 function follow(child: ChildProcess, input = ''): Running {
   const text = { stdout: '', stderr: '' };
   const watchers = new Set<() => void>();
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   for (const name of ['stdout', 'stderr'] as const) {
     child[name]?.setEncoding('utf8').on('data', (piece: string) => {
       text[name] += piece;
