@@ -91,7 +91,7 @@ function openedText({ path, name, outcome, sealer, reason }: OpenedFile): string
       ? `left sealed: ${shown} (${escapeText(reason ?? '')})`
       : `not opened: ${shown} (${escapeText(reason ?? '')})`;
   const note =
-    outcome === 'same' ? ', was there already' : outcome === 'skipped' ? ', skipped: it is there' : '';
+    outcome === 'same' ? ', was there already' : outcome === 'skipped' ? `, ${skippedText(reason)}` : '';
   return `opened ${shown}: ${escapeText(name)}, sealed by ${sealer}${note}`;
 }
 
@@ -131,10 +131,13 @@ function outcomeNote({ outcome, reason, savedAs, code, symlink }: FileOutcome): 
   if (outcome === 'failed')
     parts.push(`failed: ${escapeText(reason ?? (code === undefined ? 'unknown' : meaningOf(code)))}`);
   else if (outcome === 'same') parts.push('was there already');
-  else if (outcome === 'skipped')
-    parts.push(reason?.startsWith('would ') ? reason : `skipped: ${escapeText(reason || 'it is there')}`);
+  else if (outcome === 'skipped') parts.push(reason?.startsWith('would ') ? reason : skippedText(reason));
   if (savedAs !== undefined) parts.push(`saved as ${escapeText(savedAs)}`);
   return parts.join(', ');
+}
+
+function skippedText(reason: string | undefined): string {
+  return `skipped: ${escapeText(reason || 'it is there')}`;
 }
 
 /** Prints a receipt, whatever it says. */

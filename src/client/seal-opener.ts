@@ -17,6 +17,7 @@ import type { TrustStore } from '../store/trust-store.ts';
 import { sameInode } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import { checkName, type SafeName } from '../transfer/name.ts';
+import { NOT_OLDER } from '../transfer/settlement.ts';
 import { SourceFile } from '../transfer/source-file.ts';
 import { TargetFile } from '../transfer/target-file.ts';
 import { markOf } from './seal-mark.ts';
@@ -121,7 +122,7 @@ export class SealOpener {
     folder: Folder,
     name: SafeName,
     seal: OpenedSeal,
-  ): Promise<Pick<OpenedFile, 'name' | 'outcome'>> {
+  ): Promise<Pick<OpenedFile, 'name' | 'outcome' | 'reason'>> {
     const { durable, existing } = this.#options;
     this.#requireUnprotected(folder, name);
     const target = TargetFile.open(folder, name, { durable });
@@ -143,7 +144,7 @@ export class SealOpener {
       const isLeft = found && (existing === 'skip' || (existing === 'update' && found.mtime >= mtime));
       if (isLeft) {
         target.discard();
-        return { name, outcome: 'skipped' };
+        return { name, outcome: 'skipped', ...(existing === 'update' && { reason: NOT_OLDER }) };
       }
       const policy = existing === 'update' ? 'overwrite' : existing === 'skip' ? 'fail' : existing;
       return { name: target.commit({ mode, mtime, policy }).name, outcome: 'opened' };

@@ -6,7 +6,7 @@ import { createDigest, type Digest, digestOf } from '../crypto/digest.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { FLAG_HOLE, type FrameHeader, OFFSET_BYTES, PIECE_BYTES } from '../protocol/frame.ts';
 import { MAX_CHUNK } from '../protocol/limits.ts';
-import { ENTRY, NO_DIGEST, OUTCOME, readEnd, readPack } from '../protocol/manifest.ts';
+import { ENTRY, OUTCOME, readEnd, readPack } from '../protocol/manifest.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { SafeName } from './name.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
@@ -160,7 +160,7 @@ export class IncomingFile<Folder> {
 
   #settleOvertaken(live: LiveEntry<Folder>, by: 'same' | 'newer', digest: Buffer): void {
     if (by === 'same') this.#settlement.settle(live, OUTCOME.same, 'OK', digest, '');
-    else this.#settlement.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, '');
+    else this.#settlement.leaveAlone(live);
   }
 
   /** By what a name has been taken meanwhile, where that leaves nothing to be done. */

@@ -15,6 +15,9 @@ import type { ReceiverOptions } from './receiver-options.ts';
 const EMPTY = new Uint8Array(0);
 const RESULT_LIMIT = MAX_META_PAYLOAD - 512;
 
+/** Told of what the policy `update` leaves alone. */
+export const NOT_OLDER = 'it is there, and not older';
+
 /** The batches that are open, and the results of their entries. */
 export class Settlement<Folder> {
   readonly #options: ReceiverOptions;
@@ -101,7 +104,8 @@ export class Settlement<Folder> {
 
   /** What is there under the name is left alone, as the policy wants it. */
   leaveAlone(live: LiveEntry<Folder>): void {
-    this.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, '');
+    const note = this.#options.existing === 'update' ? NOT_OLDER : '';
+    this.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, note);
   }
 
   /** The entry has its place. The source is told the name, where it is another than its own and no secret. */

@@ -271,6 +271,27 @@ test('what exists is left alone, unless told otherwise', async () => {
   assert.match(several.stderr, /^localstream: .*differs.* more\); add --overwrite/m);
 });
 
+test('a target that is left alone is told with the reason', async () => {
+  await using served = await serve(['--open', '--share', docs, '--share', `in=${inbox}:rw`], there);
+  for (const file of [join(work, 'later.txt'), join(inbox, 'later.txt')]) writeFileSync(file, 'precious');
+  const source = join(work, 'sooner.txt');
+  writeFileSync(source, 'sooner');
+  utimesSync(source, 1_700_000_000, 1_700_000_000);
+  const moves = [
+    ['get', `${served.peer}:/docs/a.txt`, 'later.txt', '--accept-new'],
+    ['put', 'sooner.txt', `${served.peer}:/in/later.txt`],
+  ];
+  for (const words of moves)
+    for (const [policy, reason] of [
+      ['--skip-existing', 'it is there'],
+      ['--update', 'it is there, and not older'],
+    ] as const) {
+      const ran = await run([...words, policy], here);
+      assert.equal(ran.status, 0, ran.stderr);
+      assert.ok(ran.stdout.includes(`  (skipped: ${reason})\n`), ran.stdout);
+    }
+});
+
 test('what can be done about an existing target is advised only where it can be', async () => {
   const port = await freePort();
   const words = ['send_file', String(port), join(docs, 'a.txt'), '--open', '--host', '127.0.0.1'];

@@ -145,8 +145,8 @@ suite('under the policy update', () => {
         assert.ok(run.finished);
         for (const rows of [run.sent, run.received])
           assert.deepEqual(
-            rows.map(({ outcome, flag }) => [outcome, flag]),
-            [[OUTCOME.skipped, 'EXISTS']],
+            rows.map(({ outcome, flag, note }) => [outcome, flag, note]),
+            [[OUTCOME.skipped, 'EXISTS', 'it is there, and not older']],
           );
         assert.equal(readFileSync(target, 'utf8'), 'mine');
         assert.deepEqual(readdirSync(to), ['file']);
