@@ -238,9 +238,30 @@ function claimOwn(folder: Folder, partial: SafeName, resume: boolean, target: Sa
  */
 function replaceOwn(folder: Folder, partial: SafeName, refused: unknown): Opened {
   const stat = folder.lookup(partial);
-  if (stat === undefined || !isOurs(stat) || (descriptorsOn('self', stat) ?? 0) > 0) throw refused;
+  if (stat === undefined || !isIdle(stat)) throw refused;
   folder.unlink(partial);
   return { partial, descriptor: folder.createFile(partial), size: 0 };
+}
+
+/** Whether it is a partial of ours that no thread of this process writes, as far as that can be told. */
+function isIdle(stat: EntryStat): boolean {
+  return isOurs(stat) && (descriptorsOn('self', stat) ?? 0) === 0;
+}
+
+/**
+ * Removes what has the name that a link is made under before it gets its own: a link that an earlier process of our number
+ * made there, which was killed then, or the partial of a file that is a link now. To be asked by who has claimed the
+ * target. What is somebody else's stays.
+ *
+ * @returns Whether the name is free now.
+ */
+export function clearForLink(folder: Folder, partial: SafeName): boolean {
+  const stat = folder.lookup(partial);
+  if (stat === undefined) return true;
+  const isLeftLink = stat.type === 'link' && isOwnedByUs(stat);
+  if (!isLeftLink && !isIdle(stat)) return false;
+  folder.unlink(partial);
+  return true;
 }
 
 interface Candidate {

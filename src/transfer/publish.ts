@@ -6,7 +6,7 @@ import { type EntryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import { freeNames, noFreeName } from './free-name.ts';
 import type { SafeName } from './name.ts';
-import { partialName } from './partial.ts';
+import { clearForLink, partialName } from './partial.ts';
 import { failedWith } from './system-error.ts';
 
 /** What to do when the name is taken: fail with EXISTS, replace what has it, replace it if it is older, or take `a (2).txt`. */
@@ -140,7 +140,7 @@ export function placeLink(
     const aside = partialName(name);
     const release = claimWriting(folder, name);
     try {
-      folder.symlink(target, aside);
+      makeAside(folder, target, aside);
       try {
         folder.setLinkTimes(aside, mtime);
         return publish(folder, aside, name, { policy, mtime });
@@ -155,4 +155,13 @@ export function placeLink(
   folder.symlink(target, name);
   folder.setLinkTimes(name, mtime);
   return { name, replaced: false };
+}
+
+function makeAside(folder: Folder, target: string, aside: SafeName): void {
+  try {
+    folder.symlink(target, aside);
+  } catch (error) {
+    if (!failedWith(error, 'EEXIST') || !clearForLink(folder, aside)) throw error;
+    folder.symlink(target, aside);
+  }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
@@ -9,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   unlinkSync,
@@ -467,6 +469,55 @@ suite('a symbolic link that is received', () => {
     assert.deepEqual(place(root, 'y', 'overwrite'), { name: 'link', replaced: true });
     assert.equal(readlinkSync(join(path, 'link')), 'y');
     assert.deepEqual(namesIn(path), ['link', 'link (2)']);
+  });
+
+  test('takes the place of what an earlier run under this process number has left', (t) => {
+    const { path, root } = temporaryRoot(t);
+    const left = join(path, partialName(name('link')));
+    for (const policy of ['overwrite', 'update', 'rename'] as const) {
+      // Killed after it was made and before it got its name.
+      symlinkSync('before', left);
+      assert.deepEqual(place(root, 'x', policy), { name: 'link', replaced: false });
+      assert.equal(readlinkSync(join(path, 'link')), 'x');
+      unlinkSync(join(path, 'link'));
+      // A file that broke off, and is a link by now.
+      const file = TargetFile.open(root, name('link'), { size: 8 });
+      file.writeAt(Buffer.from('half'), 0);
+      file.keep();
+      assert.deepEqual(place(root, 'x', policy), { name: 'link', replaced: false });
+      assert.deepEqual(namesIn(path), ['link']);
+      unlinkSync(join(path, 'link'));
+    }
+  });
+
+  test('leaves alone what is none of its own under the name that it is made under', (t) => {
+    const { base, path, root } = temporaryRoot(t);
+    const aside = join(path, partialName(name('link')));
+    const foreign: [put: () => void, take: () => void][] = [
+      [() => mkdirSync(aside), () => rmdirSync(aside)],
+      [() => execFileSync('mkfifo', [aside]), () => unlinkSync(aside)],
+      [() => linkSync(join(base, 'precious'), aside), () => unlinkSync(aside)],
+    ];
+    writeFileSync(join(base, 'precious'), 'precious');
+    for (const [put, take] of foreign) {
+      put();
+      const before = lstatSync(aside);
+      assert.throws(() => place(root, 'x', 'overwrite'), { code: 'EXISTS' });
+      assert.equal(lstatSync(aside).ino, before.ino);
+      assert.deepEqual(namesIn(path), [partialName(name('link'))]);
+      take();
+    }
+    if (process.geteuid?.() === 0) {
+      symlinkSync('theirs', aside);
+      lchownSync(aside, 12_345, 12_345);
+      assert.throws(() => place(root, 'x', 'overwrite'), { code: 'EXISTS' });
+      assert.equal(readlinkSync(aside), 'theirs');
+      unlinkSync(aside);
+    }
+    // One that another thread is writing.
+    const file = TargetFile.open(root, name('link'), { size: 8 });
+    assert.throws(() => place(root, 'x', 'overwrite'), { code: 'BUSY' });
+    file.discard();
   });
 
   test('replaces no folder', (t) => {
