@@ -35,7 +35,7 @@ export function renderBar(
   const { phase, bytes, bytesTotal, files, filesTotal, totalsKnown } = progress;
   const isStill = phase === 'moving' && idleSeconds >= STILL;
   const isMoving = phase === 'moving' && !isStill;
-  const state = isStill ? `nothing for ${formatClock(idleSeconds)}` : stateOf(progress);
+  const state = isStill ? `nothing for ${formatClock(idleSeconds)}` : phaseText(progress);
   const rate = isMoving && perSecond !== undefined ? formatRate(perSecond) : '';
   const left = isMoving && totalsKnown && secondsLeft !== undefined ? `${formatClock(secondsLeft)} left` : '';
   const total = totalsKnown ? formatBytes(bytesTotal) : `${formatBytes(bytesTotal)} or more`;
@@ -69,7 +69,8 @@ export function renderBar(
     .join(' '.repeat(GAP));
 }
 
-function stateOf({ phase, nextTry }: Progress): string {
+/** What a transfer waits for; empty while its bytes move. */
+export function phaseText({ phase, nextTry }: Progress): string {
   switch (phase) {
     case 'waiting':
       return 'waiting for the other side';

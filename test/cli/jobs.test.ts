@@ -1,8 +1,10 @@
 /** Jobs in scripts: real transfers in the background, and what becomes of their ends. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isPartialName } from '../../src/transfer/partial.ts';
+import { until } from '../server/wire-machines.ts';
 import { eventsNamed, eventsOf, folderIn, run, scratch, serve, start } from './cli-process.ts';
 
 const { folder, server, client } = scratch();
@@ -68,6 +70,30 @@ jobs
     assert.equal(existsSync(join(cwd, 'big.bin')), false);
     assert.equal(readdirSync(cwd).length > 0, discard === '', readdirSync(cwd).join(' '));
   }
+});
+
+test('jobs names a lost connection and the next try', async () => {
+  await using served = await serve(['--open', '--max', '5', '--share', docs], there);
+  const cwd = folderIn(folder, 'lost');
+  const input = `connect ${served.peer} --accept-new
+get /docs/big.bin . ${SLOW} &
+!while [ ! -e is-lost ]; do sleep 0.1; done
+jobs
+cancel 1
+`;
+  const running = start([], { ...here, cwd, input });
+  await until(() =>
+    readdirSync(cwd).some((name) => isPartialName(name) && statSync(join(cwd, name)).size > 2048),
+  );
+  await served.stop('SIGKILL');
+  await running.until(/trying again in/);
+  writeFileSync(join(cwd, 'is-lost'), '');
+  const ran = await running.ended;
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.match(
+    ran.stdout,
+    /^job 1 +running +\d+ % \(.* of 8\.00 MB\), no connection, (?:next try in [1-9]\d* s|trying) /m,
+  );
 });
 
 test('exit refuses while jobs run, and a signal ends them', async () => {

@@ -2,6 +2,7 @@
 import { errorOf } from '../../errors.ts';
 import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
+import { phaseText } from '../bar-line.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -39,8 +40,10 @@ function jobRow(job: Job): string[] {
   const { name, state, line, startedAt, transfers } = job;
   const far = [...transfers.values()].map((progress) => {
     const percent = percentOf(progress);
+    const waits = phaseText(progress);
+    if (percent === undefined) return waits || progress.phase;
     const sizes = `${formatBytes(progress.bytes)} of ${formatBytes(progress.bytesTotal)}`;
-    return percent === undefined ? progress.phase : `${percent} % (${sizes})`;
+    return `${percent} % (${sizes})${waits && `, ${waits}`}`;
   });
   return [
     `job ${name}`,
