@@ -142,7 +142,10 @@ export type Pass = (again?: {
 export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass): Promise<void> {
   const { asker, output, signal } = context;
   const receipt = await pass();
-  const differing = receipt.outcomes.filter(({ code }) => code === 'EXISTS' && policyOf(input) === undefined);
+  // What was left alone has the same code: that is what a setting wanted.
+  const differing = receipt.outcomes.filter(
+    ({ outcome, code }) => outcome === 'failed' && code === 'EXISTS' && policyOf(input) === undefined,
+  );
   const others = receipt.failed - differing.length;
   if (!asker.existing || differing.length === 0 || input.dryRun) {
     printReceipt(output, receipt);

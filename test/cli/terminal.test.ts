@@ -101,6 +101,20 @@ describe('in a terminal', needs('tmux'), () => {
     assert.equal((await run(['list_dir', `${served.peer}:`], { home })).status, 0, 'the key is remembered');
   });
 
+  test('nobody is asked about a target that a setting leaves alone', async () => {
+    await using served = await serve(['--open', '--share', docs], { home: server });
+    const here = folderIn(folder, 'decided');
+    writeFileSync(join(docs, 'b.txt'), 'hello\n');
+    writeFileSync(join(here, 'b.txt'), 'something else\n');
+    using terminal = new Terminal(['get', `${served.peer}:/docs/b.txt`, '.', '--accept-new'], {
+      home: join(folder, 'decided-home'),
+      cwd: here,
+      env: { LOCALSTREAM_EXISTING: 'skip' },
+    });
+    await terminal.until(/received 0 files .*, 1 skipped\n.*\(skipped: it is there\)\nended 0$/);
+    assert.equal(readFileSync(join(here, 'b.txt'), 'utf8'), 'something else\n');
+  });
+
   test('of a target that differs only what became of it is told', async () => {
     await using served = await serve(['--open', '--max', '3', '--share', docs], { home: server });
     const home = join(folder, 'differing-home');
