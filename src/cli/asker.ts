@@ -1,5 +1,5 @@
 /** Who can be asked. A question that nobody can be asked is a no, so an absent method means no. */
-import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
+import type { FileOutcome, Offer, TrustAnswer, TrustQuestion } from '../index.ts';
 
 /** Asks the person at the terminal, where there is one. */
 export interface Asker {
@@ -22,7 +22,11 @@ export interface Asker {
   /** Something that can't be taken back is about to be done. */
   readonly confirm?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** Targets exist and differ. What becomes of one; `all` is for every one that is left. */
-  readonly existing?: (path: string, others: number, signal: AbortSignal) => Promise<ExistingAnswer>;
+  readonly existing?: (
+    differing: FileOutcome,
+    others: number,
+    signal: AbortSignal,
+  ) => Promise<ExistingAnswer>;
 }
 
 /** What becomes of a target that exists and differs. */

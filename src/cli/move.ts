@@ -154,10 +154,9 @@ export async function moveAndAsk(context: Context, input: MoveInput, pass: Pass)
   const decided = new Map<ExistingPolicy, string[]>();
   const asked = new Set(differing.map(({ path }) => path));
   try {
-    for (let index = 0; index < differing.length; index += 1) {
-      const path = differing[index]?.path ?? '';
-      const answer = await asker.existing(path, differing.length - index - 1, signal);
-      const paths = answer.all ? differing.slice(index).map((outcome) => outcome.path) : [path];
+    for (const [index, outcome] of differing.entries()) {
+      const answer = await asker.existing(outcome, differing.length - index - 1, signal);
+      const paths = (answer.all ? differing.slice(index) : [outcome]).map(({ path }) => path);
       decided.set(answer.policy, [...(decided.get(answer.policy) ?? []), ...paths]);
       if (answer.all) break;
     }

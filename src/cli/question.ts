@@ -1,7 +1,8 @@
 /** Questions to the person at the terminal, one at a time. inquirer is loaded by the first. */
 import { isatty } from 'node:tty';
 import { CancelledError, errorOf } from '../errors.ts';
-import type { Offer, TrustAnswer, TrustQuestion } from '../index.ts';
+import type { FileOutcome, Offer, TrustAnswer, TrustQuestion } from '../index.ts';
+import { formatBytes } from '../protocol/size-text.ts';
 import type { Asker, ExistingAnswer } from './asker.ts';
 import { toLocalstreamError } from './exit.ts';
 import { KeySource } from './key-source.ts';
@@ -16,7 +17,7 @@ import {
   shownName,
 } from './peer-text.ts';
 import { textEvent, textFor } from './received-text.ts';
-import { plural } from './units.ts';
+import { formatTime, plural } from './units.ts';
 
 /** Gives the terminal away for as long as `use` runs, so that two readers do not fight for the keys. */
 export type Borrow = <Result>(use: () => Promise<Result>) => Promise<Result>;
@@ -79,7 +80,7 @@ export function terminalAsker({ output, borrow, onInterrupt }: AskerOptions): Re
     leave: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
     password: (message, signal) => inTurn(signal, () => askPassword(message, signal)),
     confirm: (question, signal) => inTurn(signal, () => askYes(question, signal, false)),
-    existing: (path, others, signal) => inTurn(signal, () => askExisting(path, others, signal)),
+    existing: (differing, others, signal) => inTurn(signal, () => askExisting(differing, others, signal)),
   };
 }
 
@@ -149,8 +150,21 @@ const POLICIES = [
   { name: 'keep both, the new one under another name', value: 'rename' },
 ] as const;
 
-async function askExisting(path: string, others: number, signal: AbortSignal): Promise<ExistingAnswer> {
-  const message = `${shownName(path)} is there and differs.`;
+/** What the two files are, as far as it is known here. */
+function versionLines({ size, mtime, there }: FileOutcome): string[] {
+  const lines: string[] = [];
+  if (there) lines.push(`  there  ${formatBytes(there.size)}, ${formatTime(there.mtime)}`);
+  if (mtime) lines.push(`  new    ${formatBytes(size)}, ${formatTime(mtime)}`);
+  return lines;
+}
+
+async function askExisting(
+  differing: FileOutcome,
+  others: number,
+  signal: AbortSignal,
+): Promise<ExistingAnswer> {
+  for (const line of versionLines(differing)) process.stderr.write(`${line}\n`);
+  const message = `${shownName(differing.path)} is there and differs.`;
   const { policy } = await prompting(signal, (prompt) =>
     prompt([{ type: 'select', name: 'policy', message, choices: [...POLICIES], default: 'skip' as const }]),
   );

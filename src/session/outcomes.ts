@@ -13,7 +13,7 @@ const OUTCOME_NAMES: Record<number, FileOutcome['outcome']> = {
 
 /** Turns a settled entry into what people are told. */
 function fileOutcome(row: Settled): FileOutcome {
-  const { path, size, digest, note } = row;
+  const { path, size, digest, note, mtime, there } = row;
   const outcome = OUTCOME_NAMES[row.outcome] ?? 'failed';
   const failed = outcome === 'failed' || outcome === 'skipped';
   const told = { path, outcome, size, digest };
@@ -22,10 +22,16 @@ function fileOutcome(row: Settled): FileOutcome {
   return {
     ...told,
     ...(failed && { code: row.flag, reason: note }),
+    ...(mtime !== undefined && { mtime: dateOf(mtime) }),
+    ...(there && { there: { size: there.size, mtime: dateOf(there.mtime) } }),
     ...(row.linked && { linked: true as const }),
     ...(row.kind === ENTRY.link && { symlink: true as const }),
     ...(outcome === 'committed' && note !== '' && { savedAs: note }),
   };
+}
+
+function dateOf(microseconds: number): Date {
+  return new Date(microseconds / 1000);
 }
 
 export class Outcomes {

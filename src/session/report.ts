@@ -69,6 +69,10 @@ export interface FileOutcome {
   readonly reason?: string;
   /** The name it got where its own was taken. */
   readonly savedAs?: string;
+  /** Of a file that failed with EXISTS: when it was last changed where it comes from. */
+  readonly mtime?: Date;
+  /** Of one that was to be written here, too: the file that is there. Size in bytes. */
+  readonly there?: { readonly size: number; readonly mtime: Date };
   /** It has other names at the source; hard links arrive as copies. */
   readonly linked?: true;
   /** It is a symbolic link, which has no digest. */

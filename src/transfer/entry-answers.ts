@@ -194,6 +194,7 @@ export class EntryAnswers<Folder> {
       case 'overwrite':
         return 'patch';
       default:
+        if (present.kind === 'file') live.there = { size: present.size, mtime: present.mtime };
         return 'compare';
     }
   }

@@ -4,7 +4,7 @@ import { type FlagName, LocalstreamError } from '../errors.ts';
 import { flagOfError } from '../protocol/flags.ts';
 import type { ManifestEntry } from '../protocol/manifest.ts';
 import type { SafeName } from './name.ts';
-import type { Settled } from './progress.ts';
+import type { Settled, Version } from './progress.ts';
 import type { BasisFile, FolderAttributes, PartialFile, Placement } from './target-store.ts';
 
 /** Why an entry failed, as the source is told it. */
@@ -58,6 +58,8 @@ export interface LiveEntry<Folder> {
   place: Placement['place'];
   /** See {@link Settled}. */
   saved: SafeName | undefined;
+  /** The file that is there and may not be replaced. */
+  there: Version | undefined;
   /** Digest of what is there, for `have` and `compare`; of the whole basis for `basis`. */
   digest: Buffer | undefined;
   basis: Basis | undefined;
@@ -123,6 +125,7 @@ export function addEntry<Folder>(
     state: 'wanted',
     place,
     saved: undefined,
+    there: undefined,
     digest: undefined,
     basis: undefined,
     reserved: 0,

@@ -37,7 +37,7 @@ import {
 } from '../protocol/manifest.ts';
 import { decodeName } from './name.ts';
 import { isPackable, OutgoingFile } from './outgoing-file.ts';
-import type { Settled } from './progress.ts';
+import { failsAsTaken, type Settled } from './progress.ts';
 import { SendQueue } from './send-queue.ts';
 import type { LiveBatch, LiveEntry, State } from './sender-entries.ts';
 import { SenderNotices, writeFrame } from './sender-notices.ts';
@@ -275,13 +275,14 @@ export class Sender<Reference> {
         throw errorOf('BAD_MESSAGE', 'the target settled an entry twice');
       this.#checkResult(live, result.outcome, result.digest);
       batch.open -= 1;
-      const { kind, size } = live.source.entry;
+      const { kind, size, mtime } = live.source.entry;
       if (kind === ENTRY.file) this.#options.counters.files += 1;
       if (kind === ENTRY.leave) {
         live.state = 'settled';
         continue;
       }
       const failed = result.outcome === OUTCOME.failed || result.outcome === OUTCOME.skipped;
+      const flag = live.failure?.flag ?? this.#flagOf(result);
       rows.push({
         path: live.source.path,
         kind,
@@ -292,8 +293,9 @@ export class Sender<Reference> {
             ? result.digest.toString('hex')
             : undefined,
         linked: live.source.entry.linked ?? false,
-        flag: live.failure?.flag ?? this.#flagOf(result),
+        flag,
         note: live.failure?.reason ?? noteOf(result),
+        ...(failsAsTaken(live.source.entry, result.outcome, flag) && { mtime }),
       });
       live.state = 'settled';
     }

@@ -8,7 +8,7 @@ import type { BasisJobs } from './basis-jobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
 import { encodeName, type SafeName } from './name.ts';
-import type { Settled } from './progress.ts';
+import { failsAsTaken, type Settled } from './progress.ts';
 import { type Branch, failureOf, type LiveBatch, type LiveEntry } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 
@@ -199,7 +199,7 @@ function mayComeLater({ entry }: LiveEntry<unknown>, flag: FlagName): boolean {
 }
 
 function settledRow(
-  { path, entry, size, saved }: LiveEntry<unknown>,
+  { path, entry, size, saved, there: inTheWay }: LiveEntry<unknown>,
   outcome: OutcomeCode,
   flag: FlagName,
   digest: Buffer,
@@ -219,5 +219,6 @@ function settledRow(
     linked: entry.linked ?? false,
     note,
     ...(saved !== undefined && { saved }),
+    ...(failsAsTaken(entry, outcome, flag) && { mtime: entry.mtime, ...(inTheWay && { there: inTheWay }) }),
   };
 }

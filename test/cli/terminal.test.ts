@@ -1,6 +1,6 @@
 /** The shell in a real terminal. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -126,9 +126,13 @@ describe('in a terminal', needs('tmux'), () => {
     using shell = new Terminal(['connect', served.peer, '--accept-new'], { home, cwd: here });
     await shell.until(/connected to[\s\S]*>$/);
     await shell.clear();
+    utimesSync(join(docs, 'a.txt'), 1_700_000_000, 1_700_000_000);
+    utimesSync(join(here, 'a.txt'), 1_000_000_000, 1_000_000_000);
     shell.type('get /docs/a.txt a.txt');
     shell.press('Enter');
-    await shell.until(/a\.txt is there and differs\./);
+    await shell.until(
+      /\n {2}there {2}15 B, 2001-09-\d\d .*\n {2}new {4}6 B, 2023-11-\d\d .*\n.* a\.txt is there and differs\./,
+    );
     shell.press('Down', 'Enter');
     await shell.until(/received 1 file .*\n[0-9a-f]{64} {2}a\.txt\n[^\n]*>$/);
     assert.doesNotMatch(shell.lines.join('\n'), /failed|received 0/);

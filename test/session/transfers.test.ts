@@ -200,13 +200,20 @@ suite('files and folders', () => {
   test('what exists is dealt with as the policy says', async (t) => {
     const { share, local, session } = await pair(t);
     const reset = () => {
-      writeFileSync(join(share, 'x'), 'new');
+      writeFileSync(join(share, 'x'), 'newer');
+      utimesSync(join(share, 'x'), 2, 2);
       writeFileSync(join(local, 'x'), 'old');
       utimesSync(join(local, 'x'), 1, 1);
     };
     reset();
     const failed = await session.get(['/share/x'], `${local}/`);
     assert.deepEqual([failed.code, failed.outcomes[0]?.code, failed.failed], ['EXISTS', 'EXISTS', 1]);
+    // Who is asked about it has something to go by.
+    const [of] = failed.outcomes;
+    assert.deepEqual([of?.size, of?.mtime], [5, new Date(2000)]);
+    assert.deepEqual(of?.there, { size: 3, mtime: new Date(1000) });
+    const [sent] = (await session.put([join(local, 'x')], '/share/')).outcomes;
+    assert.deepEqual([sent?.size, sent?.mtime, sent?.there], [3, new Date(1000), undefined]);
     assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'old');
     const skipped = await session.get(['/share/x'], `${local}/`, { existing: 'skip' });
     assert.deepEqual([skipped.code, skipped.skipped], ['OK', 1]);
@@ -217,13 +224,13 @@ suite('files and folders', () => {
       'same',
     );
     await session.get(['/share/x'], `${local}/`, { existing: 'update' });
-    assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'new');
+    assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'newer');
     reset();
     utimesSync(join(local, 'x'), 1, 4e9);
     await session.get(['/share/x'], `${local}/`, { existing: 'update' });
     assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'old');
     await session.get(['/share/x'], `${local}/`, { existing: 'overwrite' });
-    assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'new');
+    assert.equal(readFileSync(join(local, 'x'), 'utf8'), 'newer');
     assert.deepEqual(readdirSync(local).sort(), ['x', 'x (2)']);
   });
 

@@ -89,7 +89,7 @@ function comparable(tree: ReadonlyMap<string, Seen>): [string, Omit<Seen, 'room'
 function settledRows(run: Run): Map<string, Settled> {
   const byPath = (rows: readonly Settled[]) => new Map(rows.map((row) => [latin1(row.path), row]));
   // A reason crosses cut to 255 bytes, and what only the receiver keeps not at all.
-  const crossed = ({ saved: _, ...row }: Settled) => ({
+  const crossed = ({ saved: _, there: __, ...row }: Settled) => ({
     ...row,
     note: row.flag === 'OK' ? row.note : row.note.slice(0, 80),
   });
