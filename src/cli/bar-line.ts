@@ -2,6 +2,7 @@
 import type { Progress } from '../index.ts';
 import { formatBytes } from '../protocol/size-text.ts';
 import { escapeText } from '../protocol/text.ts';
+import { shownName } from './peer-text.ts';
 import { percentOf } from './rate.ts';
 import { cut, widthOf } from './text-width.ts';
 import { formatClock, formatRate } from './units.ts';
@@ -23,6 +24,7 @@ const LONGEST_BAR = 30;
 const SHORTEST_BAR = 8;
 const LONGEST_NAME = 32;
 const SHORTEST_NAME = 8;
+const LONGEST_PEER = 20;
 const GAP = 2;
 
 /** The line, never wider than `columns`. What matters least is left out first. */
@@ -67,6 +69,16 @@ export function renderBar(
   return [name, bar, fields.share, fields.sizes, fields.counts, fields.rate, fields.left, fields.state]
     .filter((field) => field !== '')
     .join(' '.repeat(GAP));
+}
+
+/** The same after a label. */
+export function renderLabelledBar(label: string, state: BarState, columns: number): string {
+  return cut(`${label}${renderBar(state, Math.max(1, columns - widthOf(label)))}`, columns);
+}
+
+/** Whose bar it is, where there are several. */
+export function peerLabel({ peer }: Progress): string {
+  return `${cut(shownName(peer), LONGEST_PEER)}: `;
 }
 
 /** What a transfer waits for; empty while its bytes move. */

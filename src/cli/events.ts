@@ -162,6 +162,8 @@ export interface TextEvent {
 export interface ProgressEvent {
   event: 'progress';
   transferId: string;
+  /** Name of the peer. */
+  peer: string;
   direction: 'send' | 'receive';
   /**
    * `waiting`: the other side has not answered; `committing`: all bytes are there, not yet under their names;

@@ -1,5 +1,5 @@
 /** The lines above the prompt that say how far the jobs are. */
-import { type BarState, renderBar } from './bar-line.ts';
+import { type BarState, peerLabel, renderLabelledBar } from './bar-line.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { Meters } from './progress-meters.ts';
 import { cut } from './text-width.ts';
@@ -32,6 +32,7 @@ export class JobBars {
     const [slowest] = [...transfers.values()].sort((a, b) => a.bytes - b.bytes);
     if (slowest === undefined) return cut(`${label}${line.replaceAll(/\p{C}/gu, '?')}`, columns);
     const state: BarState = { progress: slowest, ...this.#meters.update(slowest, performance.now()) };
-    return cut(`${label}${renderBar(state, Math.max(1, columns - label.length))}`, columns);
+    const whose = transfers.size > 1 ? peerLabel(slowest) : '';
+    return renderLabelledBar(`${label}${whose}`, state, columns);
   }
 }

@@ -2,7 +2,7 @@
 import { clearScreenDown, cursorTo, moveCursor } from 'node:readline';
 import { MultiBar, type Options, type SingleBar } from 'cli-progress';
 import type { Progress } from '../index.ts';
-import { renderBar } from './bar-line.ts';
+import { peerLabel, renderLabelledBar } from './bar-line.ts';
 import { Meters, type ProgressReporter } from './progress-meters.ts';
 import type { Overlay, Screen, Stream } from './screen.ts';
 import { widthOf } from './text-width.ts';
@@ -17,6 +17,8 @@ export class TerminalBars implements ProgressReporter, Overlay {
   readonly #latest = new Map<string, Progress>();
   readonly #meters = new Meters();
   readonly #multiBar: MultiBar;
+  /** Several peers have a bar. */
+  #isShared = false;
   readonly #place: Disposable;
   readonly #onResize = () => {
     this.#terminal.wipe();
@@ -39,7 +41,7 @@ export class TerminalBars implements ProgressReporter, Overlay {
         // Measured as it is drawn: while a connection is lost nothing is reported, and time goes on.
         const state = { progress, ...this.#meters.update(progress, performance.now()) };
         // The last column stays free: a full line makes terminals wrap.
-        return renderBar(state, this.#terminal.getWidth() - 1);
+        return renderLabelledBar(this.#labelOf(progress), state, this.#terminal.getWidth() - 1);
       },
     };
     this.#multiBar = new MultiBar(options);
@@ -51,7 +53,12 @@ export class TerminalBars implements ProgressReporter, Overlay {
     const id = progress.transferId;
     this.#latest.set(id, progress);
     // What the bar counts is not shown by cli-progress; the payload finds our own state.
+    this.#isShared ||= progress.peer !== this.#latest.values().next().value?.peer;
     if (!this.#bars.has(id)) this.#bars.set(id, this.#multiBar.create(1, 0, { id }));
+  }
+
+  #labelOf(progress: Progress): string {
+    return this.#isShared ? peerLabel(progress) : '';
   }
 
   hide(): void {

@@ -44,11 +44,12 @@ function progressEvent(
   progress: Progress,
   measured: { readonly perSecond: number | undefined; readonly secondsLeft: number | undefined },
 ): ProgressEvent {
-  const { transferId, direction, phase, files, filesTotal, bytes, bytesTotal, totalsKnown, bytesSkipped } =
-    progress;
+  const { transferId, peer, direction, phase, files, filesTotal, bytes, bytesTotal } = progress;
+  const { totalsKnown, bytesSkipped } = progress;
   return {
     event: 'progress',
     transferId,
+    peer,
     direction,
     phase,
     files,

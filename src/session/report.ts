@@ -28,6 +28,8 @@ export type Direction = 'send' | 'receive';
 /** A look at a running transfer. Bytes are file bytes; totals grow until `totalsKnown`. */
 export interface Progress {
   readonly transferId: string;
+  /** Name of the peer, unescaped: see {@link PeerInfo.name}. */
+  readonly peer: string;
   readonly direction: Direction;
   /**
    * `waiting`: the other side has not answered; `committing`: all bytes crossed, the receipt is awaited; `reconnecting`: the
@@ -49,8 +51,6 @@ export interface Progress {
 
 /** A running transfer, for lists. */
 export interface TransferInfo extends Progress {
-  /** Name of the peer. */
-  readonly peer: string;
   /** Mean since the bytes began to move. */
   readonly bytesPerSecond: number;
   readonly startedAt: Date;

@@ -252,6 +252,7 @@ export class TransferEnd {
     const { files, filesTotal, bytesTotal, bytesSkipped, totalsKnown } = this.#frames.counters;
     return {
       transferId: this.id,
+      peer: this.#host.peer.name,
       direction: this.direction,
       phase: this.#phase === 'over' ? 'committing' : this.#phase,
       files,
@@ -279,7 +280,7 @@ export class TransferEnd {
     const progress = this.progress();
     const seconds = this.#movingSince === 0 ? 0 : (performance.now() - this.#movingSince) / 1000;
     const bytesPerSecond = seconds > 0 ? this.bytesMoved / seconds : 0;
-    return { ...progress, peer: this.#host.peer.name, bytesPerSecond, startedAt: this.startedAt };
+    return { ...progress, bytesPerSecond, startedAt: this.startedAt };
   }
 
   #open(group?: number): WorkerLine {

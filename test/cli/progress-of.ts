@@ -4,6 +4,7 @@ import type { Progress } from '../../src/index.ts';
 export function progressOf(given: Partial<Progress> = {}): Progress {
   return {
     transferId: '0123456789abcdef0123456789abcdef',
+    peer: 'nas',
     direction: 'receive',
     phase: 'moving',
     files: 0,

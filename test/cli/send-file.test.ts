@@ -31,8 +31,9 @@ function receiveFrom(port: number): string[] {
 }
 
 /** A machine with a folder of its own. */
-function machine(name: string): { readonly home: string; readonly cwd: string } {
-  return { home: join(folder, `${name}-home`), cwd: folderIn(folder, name) };
+function machine(name: string) {
+  const env = { LOCALSTREAM_NAME: name };
+  return { home: join(folder, `${name}-home`), cwd: folderIn(folder, name), env };
 }
 
 function receive(port: number, who: { home: string; cwd: string }): Running {
@@ -54,9 +55,9 @@ test(
       lines.filter((line) => pattern.test(line)).length;
     await sender.untilLines(
       (lines) =>
-        bars(lines, /big\.bin +\[=*> *\] +\d+ % .* of 6\.00 MB/) === 2 &&
-        bars(lines, /waiting for the other side$/) === 1,
-      'two bars that move and one that waits',
+        bars(lines, /^(ann|bob): big\.bin +\[=*> *\] +\d+ % .* of 6\.00 MB/) === 2 &&
+        bars(lines, /^carol: .*waiting for the other side$/) === 1,
+      'two bars that move and one that waits, each with its name',
     );
     refuser.type('n');
     refuser.press('Enter');
@@ -72,36 +73,54 @@ test(
   },
 );
 
-test('each receiver has its own receipt, and one whose target differs fails alone', async () => {
-  const port = await freePort();
-  const sending = start([...offer(port), '--json'], { home: server, cwd: folder });
-  await sending.until(/"listening"/);
-  const [dora, emil, fred] = [machine('dora'), machine('emil'), machine('fred')];
-  writeFileSync(join(fred.cwd, 'big.bin'), 'precious');
-  const received = await Promise.all([dora, emil, fred].map((who) => receive(port, who).ended));
-  assert.deepEqual(
-    received.map(({ status }) => status),
-    [0, 0, 5],
-  );
-  const ran = await sending.ended;
-  assert.equal(ran.status, 5, ran.stderr);
-  const events = eventsOf(ran);
-  const receipts = eventsNamed(events, 'receipt');
-  const fingerprint = async ({ home }: { home: string }) =>
-    eventsNamed(eventsOf(await run(['identity', '--json'], { home })), 'identity')[0]?.fingerprint;
-  const outcomes = new Map(receipts.map(({ peer, code, files }) => [peer.fingerprint, [code, files]]));
-  assert.equal(receipts.length, 3);
-  for (const [who, outcome] of [
-    [dora, ['OK', 1]],
-    [emil, ['OK', 1]],
-    [fred, ['EXISTS', 0]],
-  ] as const)
-    assert.deepEqual(outcomes.get((await fingerprint(who)) ?? ''), outcome);
-  const moving = eventsNamed(events, 'progress').filter(({ phase }) => phase === 'moving');
-  for (const { transferId, code } of receipts)
-    if (code === 'OK') assert.ok(moving.some((told) => told.transferId === transferId));
-  assert.equal(new Set(receipts.map(({ transferId }) => transferId)).size, 3);
-  assert.equal(eventsNamed(events, 'error')[0]?.code, 'PARTIAL');
-  for (const { cwd } of [dora, emil]) assert.ok(readFileSync(join(cwd, 'big.bin')).equals(content));
-  assert.equal(readFileSync(join(fred.cwd, 'big.bin'), 'utf8'), 'precious');
-});
+test(
+  'each receiver has its own receipt, one whose target differs too, and of one that refuses it is told',
+  needs('tmux'),
+  async () => {
+    const port = await freePort();
+    const sending = start([...offer(port), '--json'], { home: server, cwd: folder });
+    await sending.until(/"listening"/);
+    const [dora, fred] = [machine('dora'), machine('fred')];
+    writeFileSync(join(fred.cwd, 'big.bin'), 'precious');
+    using refuser = new Terminal(receiveFrom(port), machine('gina'));
+    const receiving = [dora, fred].map((who) => receive(port, who).ended);
+    await refuser.until(/offers big\.bin .*Take it\?/);
+    refuser.type('n');
+    refuser.press('Enter');
+    const received = await Promise.all(receiving);
+    assert.deepEqual(
+      received.map(({ status }) => status),
+      [0, 5],
+    );
+    const ran = await sending.ended;
+    assert.equal(ran.status, 5, ran.stderr);
+    const events = eventsOf(ran);
+    const receipts = eventsNamed(events, 'receipt');
+    const fingerprint = async ({ home }: { home: string }) =>
+      eventsNamed(eventsOf(await run(['identity', '--json'], { home })), 'identity')[0]?.fingerprint;
+    const outcomes = new Map(receipts.map(({ peer, code, files }) => [peer.fingerprint, [code, files]]));
+    assert.equal(receipts.length, 2);
+    for (const [who, outcome] of [
+      [dora, ['OK', 1]],
+      [fred, ['EXISTS', 0]],
+    ] as const)
+      assert.deepEqual(outcomes.get((await fingerprint(who)) ?? ''), outcome);
+    assert.deepEqual(
+      eventsNamed(events, 'failed')
+        .map(({ peer, code, direction }) => [peer, code, direction])
+        .sort(),
+      [
+        ['fred', 'EXISTS', 'send'],
+        ['gina', 'REJECTED', 'send'],
+      ],
+    );
+    const moving = eventsNamed(events, 'progress').filter(({ phase }) => phase === 'moving');
+    for (const { transferId, code } of receipts)
+      if (code === 'OK')
+        assert.ok(moving.some((told) => told.transferId === transferId && told.peer === 'dora'));
+    assert.equal(new Set(receipts.map(({ transferId }) => transferId)).size, 2);
+    assert.equal(eventsNamed(events, 'error')[0]?.code, 'PARTIAL');
+    assert.ok(readFileSync(join(dora.cwd, 'big.bin')).equals(content));
+    assert.equal(readFileSync(join(fred.cwd, 'big.bin'), 'utf8'), 'precious');
+  },
+);

@@ -2,7 +2,7 @@
 import { errorOf } from '../../errors.ts';
 import { formatBytes } from '../../protocol/size-text.ts';
 import { escapeText } from '../../protocol/text.ts';
-import { phaseText } from '../bar-line.ts';
+import { peerLabel, phaseText } from '../bar-line.ts';
 import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, optional, required } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -39,11 +39,12 @@ export const jobs = defineCommand({
 function jobRow(job: Job): string[] {
   const { name, state, line, startedAt, transfers } = job;
   const far = [...transfers.values()].map((progress) => {
+    const whose = transfers.size > 1 ? peerLabel(progress) : '';
     const percent = percentOf(progress);
     const waits = phaseText(progress);
-    if (percent === undefined) return waits || progress.phase;
+    if (percent === undefined) return `${whose}${waits || progress.phase}`;
     const sizes = `${formatBytes(progress.bytes)} of ${formatBytes(progress.bytesTotal)}`;
-    return `${percent} % (${sizes})${waits && `, ${waits}`}`;
+    return `${whose}${percent} % (${sizes})${waits && `, ${waits}`}`;
   });
   return [
     `job ${name}`,

@@ -174,7 +174,7 @@ async function sendTo(
       const failure = toLocalstreamError(error);
       failures.push(failure);
       const peer = peers[index];
-      if (peers.length > 1 && peer) context.output.note(`${peerName(peer)}: ${failure.message}`);
+      if (peers.length > 1 && peer) noteFailure(context, peer, failure);
     }
   }
   const [first] = failures;
@@ -183,5 +183,16 @@ async function sendTo(
   if (failures.length === peers.length && failures.every(({ code }) => code === first.code)) throw first;
   throw errorOf('PARTIAL', `sent to ${peers.length - failures.length} of ${plural(peers.length, 'peer')}`, {
     cause: first,
+  });
+}
+
+function noteFailure({ output }: Context, peer: PeerInfo, { code, message }: LocalstreamError): void {
+  output.note(`${peerName(peer)}: ${message}`, {
+    event: 'failed',
+    transferId: null,
+    direction: 'send',
+    peer: peer.name,
+    code,
+    message,
   });
 }

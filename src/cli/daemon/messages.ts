@@ -43,6 +43,7 @@ export type Steering = v.InferOutput<typeof STEER>;
 const count = v.pipe(v.number(), v.minValue(0));
 const PROGRESS = v.object({
   transferId: v.string(),
+  peer: v.string(),
   direction: v.picklist(['send', 'receive']),
   phase: v.picklist(['waiting', 'moving', 'committing', 'reconnecting']),
   nextTry: v.optional(count),
