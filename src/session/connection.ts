@@ -206,14 +206,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const chunk = this.#transfers.pacedChunk(request);
     const ask: Outgoing = { type: 'get', transfer: id, paths: [...paths], lanes, chunk, continues };
     const offer = await this.#transfers.ask(id, ask, offerOf, signal);
-    const agreed = { id, direction: 'receive' as const, chunk: Math.min(chunk, offer.chunk) };
+    const { roots } = offer;
+    const agreed = { id, direction: 'receive' as const, roots, chunk: Math.min(chunk, offer.chunk) };
     const transfer = this.#beginAnswered({
       ...agreed,
       lanes: Math.max(1, offer.lanes.length),
       limit: request.limit,
       onSettled: request.onSettled,
     });
-    await this.#receive(transfer, () => place(offer.roots), existing, offer.lanes);
+    await this.#receive(transfer, () => place(roots), existing, offer.lanes);
     return await this.#transfers.follow(transfer, request);
   }
 
@@ -239,7 +240,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...options,
     };
     const { dryRun } = options;
-    const agreed = { id, direction: 'send' as const, chunk, lanes, limit: request.limit, dryRun };
+    const agreed = { id, direction: 'send' as const, roots, chunk, lanes, limit: request.limit, dryRun };
     return await this.#sendOnceAccepted(ask, agreed, specs, request);
   }
 
@@ -260,7 +261,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...(text && { text }),
       continues,
     };
-    const agreed = { id, direction: 'send' as const, chunk, lanes, limit: request.limit };
+    const agreed = { id, direction: 'send' as const, roots, chunk, lanes, limit: request.limit };
     if (this.#options.openLane) {
       const wanted: Outgoing = { ...ask, lanes: [], wanted: lanes };
       return await this.#sendOnceAccepted(wanted, agreed, specs, request);
@@ -483,7 +484,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const { transfer: id, lanes } = message;
     const chunk = this.#transfers.pacedChunk(message);
     const { roots, specs } = get(message);
-    const transfer = this.#transfers.begin({ id, direction: 'send', chunk, lanes });
+    const transfer = this.#transfers.begin({ id, direction: 'send', roots, chunk, lanes });
     this.#transfers.expect(
       id,
       ACCEPT_PATIENCE,
@@ -496,10 +497,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #servePut(message: MessageOf<'put'>): void {
     const { put } = this.#options.handlers;
     if (!put) throw errorOf('NOT_SUPPORTED');
-    const { transfer: id, lanes, existing } = message;
+    const { transfer: id, roots, lanes, existing } = message;
     const chunk = this.#transfers.pacedChunk(message);
     const place = put(message);
-    const transfer = this.#transfers.begin({ id, direction: 'receive', chunk, lanes });
+    const transfer = this.#transfers.begin({ id, direction: 'receive', roots, chunk, lanes });
     transfer.startTarget(place, existing, this.#transfers.grant(id, lanes));
   }
 

@@ -90,10 +90,10 @@ export class IncomingOffers {
     request: Omit<TransferRequest, 'chunk'>,
   ): Promise<Receipt> {
     const { transfers, isDialler } = this.#options;
-    const { transfer: id, chunk } = message;
+    const { transfer: id } = message;
     if (!this.#open.delete(id)) throw errorOf('CLOSED', 'the offer was withdrawn');
     const lanes = Math.max(1, isDialler ? message.lanes.length : (message.wanted ?? 1));
-    const transfer = this.#begin(id, chunk, lanes, request.limit);
+    const transfer = this.#begin(message, lanes, request.limit);
     try {
       transfer.startTarget(place, existing, isDialler ? undefined : transfers.grant(id, lanes));
     } catch (error) {
@@ -104,11 +104,11 @@ export class IncomingOffers {
     return await transfers.follow(transfer, request);
   }
 
-  #begin(id: string, chunk: number, lanes: number, limit: number | undefined) {
+  #begin({ transfer: id, roots, chunk }: MessageOf<'offer'>, lanes: number, limit: number | undefined) {
     const { transfers } = this.#options;
     try {
       const paced = transfers.pacedChunk({ chunk, limit });
-      return transfers.begin({ id, direction: 'receive', chunk: paced, lanes, limit });
+      return transfers.begin({ id, direction: 'receive', roots, chunk: paced, lanes, limit });
     } catch (error) {
       this.#refuse(id, flagOfError(error), undefined);
       throw error;

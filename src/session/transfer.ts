@@ -8,11 +8,10 @@ import type { Identity } from '../crypto/identity.ts';
 import { errorOf, LocalstreamError } from '../errors.ts';
 import { Limiter } from '../net/limiter.ts';
 import { errorFromPeer, flagNumber, flagOfError } from '../protocol/flags.ts';
-import type { ExistingPolicy, MessageOf, Outgoing } from '../protocol/messages.ts';
+import type { ExistingPolicy, MessageOf, OfferedRoot, Outgoing } from '../protocol/messages.ts';
 import type { FilterRules } from '../transfer/filter-rules.ts';
 import type { WorkerLine, WorkerPool } from '../transfer/pool.ts';
 import type { Settled } from '../transfer/progress.ts';
-import { rootNameOf } from '../transfer/root-name.ts';
 import type { SealSpec } from '../transfer/sealed-source.ts';
 import type { SourceSpec } from '../transfer/source.ts';
 import type { TargetPlace } from '../transfer/target.ts';
@@ -54,6 +53,8 @@ export interface TransferHost {
 export interface TransferOptions {
   readonly id: string;
   readonly direction: Direction;
+  /** What is offered. */
+  readonly roots: readonly Pick<OfferedRoot, 'name'>[];
   readonly chunk: number;
   readonly lanes: number;
   /** Bytes of files a second, whichever way they go. */
@@ -83,8 +84,8 @@ export class TransferEnd {
   /** Settles when the transfer has ended and everything of it is put away. */
   readonly receipt: Promise<Receipt>;
   readonly startedAt = new Date();
-  /** What its roots were offered as, once that is known. */
-  names: readonly string[] = [];
+  /** What its roots are offered as. */
+  readonly names: readonly string[];
   /** Where it is received to, once it is known. */
   place: TargetPlace | undefined;
   /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
@@ -117,6 +118,7 @@ export class TransferEnd {
     this.#host = host;
     this.id = options.id;
     this.direction = options.direction;
+    this.names = options.roots.map(({ name }) => name);
     this.#isDryRun = options.dryRun ?? false;
     this.#chunk = options.chunk;
     this.#settle = Promise.withResolvers();
@@ -143,7 +145,6 @@ export class TransferEnd {
     const { rules, follow = false, group, seal } = how;
     this.#chunk = Math.min(this.#chunk, chunk);
     if (credit) this.#frames.credit.bind();
-    this.names = roots.map(rootNameOf);
     let line: WorkerLine;
     try {
       line = this.#open(group);
@@ -167,7 +168,6 @@ export class TransferEnd {
 
   /** Starts to receive and write, and accepts it, with lanes where this side grants them. Throws why the session ended. */
   startTarget(place: TargetPlace, existing: ExistingPolicy, lanes?: number[]): void {
-    this.names = place.names.map(([offered]) => offered);
     this.place = place;
     const line = this.#open();
     line.post({

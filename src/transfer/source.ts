@@ -1,4 +1,5 @@
 /** The files behind a sender: the roots of a transfer, walked one after the other, opened again when their turn comes. */
+import { basename, resolve } from 'node:path';
 import { errorOf, LocalstreamError, meaningOf } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 import { MAX_PATHS, MAX_TEXT } from '../protocol/limits.ts';
@@ -20,7 +21,6 @@ import {
   STREAM_PATH,
 } from './name.ts';
 import { PathFilter } from './path-filter.ts';
-import { rootNameOf } from './root-name.ts';
 import type { SealedFile, Sealing } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
 import { SourceRoot } from './source-root.ts';
@@ -233,7 +233,7 @@ function* walkSpec(
   } catch (error) {
     if (!(error instanceof LocalstreamError)) throw error;
     // The name under which it was offered.
-    const name = rootNameOf(spec);
+    const name = spec.kind === 'named' ? basename(resolve(spec.path)) : spec.name;
     yield failedEntry([name], name, error, undefined);
     return;
   }

@@ -141,6 +141,18 @@ test('a transfer that ends with its session is in the history', async () => {
   await served.stop();
 });
 
+test('a transfer that has no place to go to is in the history of both sides with its name', async () => {
+  const homes = { there: join(folder, 'nowhere-server'), here: join(folder, 'nowhere-client') };
+  const served = await serve(['--open', '--share', docs], { home: homes.there });
+  const words = ['get', `${served.peer}:/docs/a.txt`, 'no/such/', '--accept-new'];
+  assert.equal((await run(words, { home: homes.here, cwd })).status, 1);
+  await served.stop();
+  for (const home of [homes.here, homes.there]) {
+    const [crossing] = eventsNamed(eventsOf(await run(['history', '--json'], { home, cwd })), 'crossing');
+    assert.deepEqual([crossing?.code, crossing?.paths], ['NOT_FOUND', ['a.txt']]);
+  }
+});
+
 test('a dry run is in no history, but that of a sender who is not told', async () => {
   const homes = { there: join(folder, 'dry-server'), here: join(folder, 'dry-client') };
   const inbox = folderIn(folder, 'dry-inbox');
