@@ -79,19 +79,23 @@ export async function waysTo(localstream: Localstream, wanted: Way, signal: Abor
   return { ways: [first, ...rest], fingerprint: trusted?.fingerprint };
 }
 
-/** Dials one way after the other until one leads to the peer. A wrong key on the way outweighs what else went wrong. */
+/**
+ * Dials one way after the other until one leads to the peer. Where none does, what went wrong on the likeliest one is
+ * thrown; a wrong key on any way outweighs it.
+ */
 export async function dialWays<Result>({ ways }: Ways, dial: (way: Way) => Promise<Result>): Promise<Result> {
   let alarm: LocalstreamError | undefined;
-  for (const [index, way] of ways.entries()) {
+  let first: LocalstreamError | undefined;
+  for (const way of ways) {
     try {
       return await dial(way);
     } catch (error) {
-      if (error instanceof LocalstreamError && error.code === 'KEY_CHANGED') alarm ??= error;
-      const isWorthIt = error instanceof LocalstreamError && TRY_NEXT.has(error.code);
-      if (!isWorthIt || index === ways.length - 1) throw alarm ?? error;
+      if (!(error instanceof LocalstreamError && TRY_NEXT.has(error.code))) throw alarm ?? error;
+      if (error.code === 'KEY_CHANGED') alarm ??= error;
+      first ??= error;
     }
   }
-  throw alarm ?? errorOf('UNREACHABLE');
+  throw alarm ?? first ?? errorOf('UNREACHABLE');
 }
 
 function isAddress(host: string): boolean {

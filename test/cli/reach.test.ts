@@ -37,6 +37,8 @@ test("a trusted peer's name comes before the same name of the system, and brings
   assert.equal((await served.stop()).status, 0);
   const gone = await run(['list_dir', 'localhost:', '--accept-new'], at(nobody));
   assert.equal(gone.status, 4, gone.stderr);
+  // Not of the last resort, where nobody has ever been.
+  assert.ok(gone.stderr.includes(`nothing listens on 127.0.0.1, port ${served.port};`), gone.stderr);
   const impostor = await run(['list_dir', 'localhost:', '--accept-new'], at(other.port));
   assert.equal(impostor.status, 6, impostor.stderr);
 });
