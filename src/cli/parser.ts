@@ -319,7 +319,7 @@ const HABITS: readonly {
   readonly hint: string;
 }[] = [
   {
-    option: /^(?:-[ra]+|-R|--recursive|--archive)$/,
+    option: /^(?:-[rap]+|-R|--recursive|--archive)$/,
     isOf: ({ options }) => 'exclude' in options,
     hint: 'leave it out: folders go whole, with their times and permissions',
   },
@@ -332,6 +332,11 @@ const HABITS: readonly {
     option: /^--(?:gitignore|follow)$/,
     isOf: ({ options }) => 'exclude' in options,
     hint: 'it is for those who send: put, mput, send and send_file',
+  },
+  {
+    option: /^(?:-p|--parents)$/,
+    isOf: ({ name }) => name === 'mkdir',
+    hint: 'name each folder, the outer one first: mkdir nas:/docs/2027 nas:/docs/2027/may',
   },
   {
     option: /^-[pP]$/,

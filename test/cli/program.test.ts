@@ -106,10 +106,15 @@ test('options that other programs want are answered with how it is done here', (
     }
     return undefined;
   };
-  for (const option of ['-r', '-R', '-a', '-ra', '--recursive'])
+  for (const option of ['-r', '-R', '-a', '-ra', '-p', '-rp', '--recursive'])
     assert.match(hintOf(['get', option, 'nas:/docs', '.']) ?? '', /^leave it out: folders go whole/);
   for (const option of ['-p', '-P'])
     assert.match(hintOf(['list_dir', option, '22', 'nas:']) ?? '', /^write a port behind the host/);
+  for (const option of ['-p', '--parents'])
+    assert.match(
+      hintOf(['mkdir', option, 'nas:/docs/2027/may']) ?? '',
+      /^name each folder, the outer one first/,
+    );
   for (const option of ['--gitignore', '--follow'])
     assert.match(hintOf(['get', option, 'nas:/docs', '.']) ?? '', /^it is for those who send/);
   for (const option of ['-l', '-la', '-lh', '-al'])
