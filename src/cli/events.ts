@@ -275,6 +275,7 @@ export interface SessionEvent {
   /** What this machine was. */
   role: 'server' | 'client';
   peer: { name: string; trusted: boolean; fingerprint: string };
+  /** Who was logged in; null where nobody was. */
   user: string | null;
   address: string;
   port: number;
@@ -297,6 +298,8 @@ export interface CrossingEvent {
   session: string;
   peer: string;
   fingerprint: string;
+  /** Who was logged in; null where nobody was. */
+  user: string | null;
   direction: 'send' | 'receive';
   at: string;
   /** The first ones. */
@@ -314,6 +317,8 @@ export interface ChangeEvent {
   session: string;
   peer: string;
   fingerprint: string;
+  /** Who was logged in; null where nobody was. */
+  user: string | null;
   action: 'mkdir' | 'mv' | 'rm';
   at: string;
   path: string;

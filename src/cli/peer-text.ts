@@ -16,7 +16,7 @@ export function shownName(name: string): string {
 }
 
 /** The name of a peer: in quotes while it is only what the peer calls itself. */
-export function peerName(peer: PeerInfo): string {
+export function peerName(peer: Pick<PeerInfo, 'name' | 'trusted'>): string {
   return peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
 }
 

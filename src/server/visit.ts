@@ -30,7 +30,10 @@ export class Visit {
   /** Throws NOT_ALLOWED before the login. */
   get visitor(): Visitor {
     if (this.#visitor) return this.#visitor;
-    throw errorOf('NOT_ALLOWED', 'this server wants a user to log in first');
+    throw errorOf(
+      'NOT_ALLOWED',
+      'this server wants a user to log in first: USER@HOST, or in the shell login USER',
+    );
   }
 
   /** A user is in, or has other rights than before. */

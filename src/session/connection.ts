@@ -84,6 +84,8 @@ interface ConnectionEvents {
   /** A transfer that the peer asked for, or that we did, has begun. */
   transfer: [TransferEnd];
   settled: [TransferEnd, FileOutcome[], SavedNames];
+  /** This side has logged in there, as the user of that name. */
+  login: [string];
   /** A request of the peer was answered with an error. */
   refused: [LocalstreamError];
   /** Its end: a receipt or an error. */
@@ -174,6 +176,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   async login(name: string, password: string): Promise<LoginAnswer> {
     const answer = await this.#logins.ask(name, password);
     this.peer = { ...this.peer, user: answer.name };
+    this.emit('login', answer.name);
     return answer;
   }
 

@@ -37,9 +37,18 @@ export class Recorder {
   /** Follows a session from its beginning to its end. `listener`: the port it came in by. */
   follow(connection: Connection, role: 'client' | 'server', listener?: number): void {
     const { sessions, log } = this.#stores;
-    const { id, name, fingerprint, trusted, address, port } = connection.peer;
+    const { id, name, fingerprint, trusted, user, address, port } = connection.peer;
     const peer = { fingerprint, name, trusted };
-    sessions.begin({ id, role, peer, address, port, ...(listener !== undefined && { listener }) });
+    sessions.begin({
+      id,
+      role,
+      peer,
+      address,
+      port,
+      ...(user !== undefined && { user }),
+      ...(listener !== undefined && { listener }),
+    });
+    connection.on('login', (logged) => sessions.login(id, logged));
     this.#keep(
       hardwareAddress(address).then((mac) => {
         if (mac !== undefined) sessions.hardware(id, mac);

@@ -165,6 +165,14 @@ export class SessionStore implements AsyncDisposable {
     return id;
   }
 
+  /** Notes the user who has logged in. Does nothing for a session that is not under way here. */
+  login(sessionId: string, user: string): void {
+    const session = this.#own.get(sessionId);
+    if (session === undefined) return;
+    session.user = cut(user);
+    this.#note(sessionId);
+  }
+
   /** Notes the peer's hardware address. Does nothing for a session that is not under way here. */
   hardware(sessionId: string, mac: string): void {
     const session = this.#own.get(sessionId);

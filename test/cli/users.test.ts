@@ -83,7 +83,7 @@ test('a user logs in by name and host, by option, from a file and from standard 
   await done(['get', `ann@${served.peer}:/docs/a.txt`, 'got.txt', ...key], { ...here, env: byFile });
   assert.equal(readFileSync(join(work, 'got.txt'), 'utf8'), 'hello\n');
 
-  failed(await run(list(served.peer), here), 3, /wants a user to log in first/);
+  failed(await run(list(served.peer), here), 3, /wants a user to log in first: USER@HOST/);
   const wrong = { ...here, input: OTHER };
   const answers = [
     await run(typed, wrong),
@@ -109,6 +109,31 @@ test('a user logs in by name and host, by option, from a file and from standard 
   await done(['user', 'passwd', 'ann', '--password-stdin'], { ...there, input: OTHER });
   failed(await run(typed, { ...here, input: PASSWORD }), 3, /the password is wrong/);
   await done(['user', 'passwd', 'ann', '--password-stdin'], { ...there, input: PASSWORD });
+});
+
+test('the history of both sides says which user it was', async () => {
+  const homes = {
+    there: { ...there, home: join(folder, 'told-server') },
+    here: { ...here, home: join(folder, 'told') },
+  };
+  await done(['user', 'add', 'ann', '--password-stdin'], { ...homes.there, input: PASSWORD });
+  await done(['user', 'grant', 'ann', 'box', 'read,write,list'], homes.there);
+  const box = `box=${folderIn(folder, 'told-box')}:rw`;
+  const served = await serve(['--auth', 'password', '--share', box], homes.there);
+  const at = { ...homes.here, env: byFile };
+  const key = ['--fingerprint', served.fingerprint];
+  await done(['put', join(docs, 'a.txt'), `ann@${served.peer}:/box/`, ...key], at);
+  await done(['mkdir', `ann@${served.peer}:/box/sub`, ...key], at);
+  await served.stop();
+  for (const { home } of [homes.there, homes.here]) {
+    const told = async (command: string) => eventsOf(await run([command, '--json'], { home, cwd: folder }));
+    for (const { user } of eventsNamed(await told('sessions'), 'session')) assert.equal(user, 'ann');
+    assert.equal(eventsNamed(await told('history'), 'crossing')[0]?.user, 'ann');
+    assert.match(await done(['sessions'], { home }), /, user ann .*\n.*, user ann /);
+  }
+  const [change] = eventsNamed(eventsOf(await run(['history', '--json'], homes.there)), 'change');
+  assert.equal(change?.user, 'ann');
+  assert.match(await done(['history'], homes.there), /by ".*", user ann .*made.*\n.* from ".*", user ann /);
 });
 
 test('user disable ends a transfer that is running, and enable lets the user in again', async () => {

@@ -7,7 +7,7 @@ import { alignColumns } from '../columns.ts';
 import { defineCommand, flag, option, optional } from '../command.ts';
 import type { ChangeEvent, CrossingEvent, SessionEvent } from '../events.ts';
 import { formatPeer, plainAddress } from '../peer-address.ts';
-import { shownName } from '../peer-text.ts';
+import { peerName, shownName } from '../peer-text.ts';
 import { formatTime, plural } from '../units.ts';
 
 const HOURS: Readonly<Record<string, number>> = { m: 1 / 60, h: 1, d: 24, w: 168 };
@@ -44,7 +44,7 @@ export const sessions = defineCommand({
   scope: 'both',
   summary: 'who was connected, from where, and how it ended',
   notes: [
-    'Newest first: when, whether the peer was client or server, its name, its address (with the hardware address, where ' +
+    'Newest first: when, whether the peer was client or server, its name and who was logged in, its address (with the hardware address, where ' +
       'the system knows that of a neighbour), what crossed, the end.',
   ],
   arguments: { forget: optional('forget: removes those that are over', parseForget, ['forget']) },
@@ -73,12 +73,17 @@ function placeText({ address, port, mac }: SessionRecord): string {
   return mac === null ? place : `${place} (${escapeText(mac, 20)})`;
 }
 
+/** Who it was: the peer, and the user who had logged in. */
+function whoText({ peer, user }: SessionRecord): string {
+  return user === null ? peerName(peer) : `${peerName(peer)}, user ${shownName(user)}`;
+}
+
 function sessionRow(session: SessionRecord): string[] {
-  const { started, role, peer, sent, received, end } = session;
+  const { started, role, sent, received, end } = session;
   return [
     formatTime(started),
     role === 'server' ? 'client' : 'server',
-    peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`,
+    whoText(session),
     placeText(session),
     `sent ${formatBytes(sent.bytes)}, received ${formatBytes(received.bytes)}`,
     end === null ? 'open' : end.code,
@@ -151,26 +156,26 @@ export const history = defineCommand({
 
 const DONE = { mkdir: 'made', mv: 'moved', rm: 'removed' } as const;
 
-function changeRow({ peer }: SessionRecord, { at, action, path, to, entries }: SessionChange): string[] {
-  const name = peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
+function changeRow(session: SessionRecord, { at, action, path, to, entries }: SessionChange): string[] {
   const more = entries > 1 ? ` (${plural(entries, 'entry', 'entries')})` : '';
   const target = to === null ? '' : ` to ${escapeText(to, 200)}`;
   return [
     formatTime(at),
-    `by ${name}`,
+    `by ${whoText(session)}`,
     '-',
     'OK',
     `${DONE[action]} ${escapeText(path, 200)}${target}${more}`,
   ];
 }
 
-function changeEvent({ id, peer }: SessionRecord, change: SessionChange): ChangeEvent {
+function changeEvent({ id, peer, user }: SessionRecord, change: SessionChange): ChangeEvent {
   const { action, at, path, to, entries } = change;
   return {
     event: 'change',
     session: id,
     peer: peer.name,
     fingerprint: peer.fingerprint,
+    user,
     action,
     at: at.toISOString(),
     path,
@@ -180,15 +185,14 @@ function changeEvent({ id, peer }: SessionRecord, change: SessionChange): Change
 }
 
 function crossingRow(
-  { peer }: SessionRecord,
+  session: SessionRecord,
   { at, direction, files, bytes, code, paths }: SessionTransfer,
 ): string[] {
   const [first = ''] = paths;
   const more = files > 1 ? ` and ${files - 1} more` : '';
-  const name = peer.trusted ? shownName(peer.name) : `"${shownName(peer.name)}"`;
   return [
     formatTime(at),
-    direction === 'send' ? `to ${name}` : `from ${name}`,
+    `${direction === 'send' ? 'to' : 'from'} ${whoText(session)}`,
     formatBytes(bytes),
     code,
     `${escapeText(first, 200)}${more}`,
@@ -203,6 +207,7 @@ function crossingEvent(session: SessionRecord, transfer: SessionTransfer): Cross
     session: session.id,
     peer: session.peer.name,
     fingerprint: session.peer.fingerprint,
+    user: session.user,
     direction,
     at: at.toISOString(),
     paths: [...paths],
