@@ -15,8 +15,9 @@ export async function holdServerLock(home: Home): Promise<Disposable> {
   let database: InstanceType<typeof DatabaseSync> | undefined;
   try {
     database = new DatabaseSync(home.serverLock, { timeout: 0 });
-    database.exec('BEGIN EXCLUSIVE');
+    // First: the journal beside it gets the mode that it has then.
     if (process.platform !== 'win32') chmodSync(home.serverLock, 0o600);
+    database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
     const isHeld = error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;

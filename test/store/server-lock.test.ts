@@ -26,7 +26,8 @@ test('one holds the lock of a home until it lets go', async () => {
   const home = resolveHome({}, join(folder, 'one'));
   {
     using _lock = await holdServerLock(home);
-    assert.equal(statSync(home.serverLock).mode & 0o777, 0o600);
+    for (const file of [home.serverLock, `${home.serverLock}-journal`])
+      assert.equal(statSync(file).mode & 0o777, 0o600, file);
     assert.equal(await refusal('one'), 'SERVER_RUNNING');
     assert.equal(await refusal('another'), undefined, 'another home has its own');
   }
