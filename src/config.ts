@@ -3,7 +3,7 @@
  * `store/settings-store.ts`), so that a test or a program can settle settings without a home.
  */
 import { availableParallelism, hostname } from 'node:os';
-import { errorOf } from './errors.ts';
+import { errorOf, LocalstreamError } from './errors.ts';
 import {
   checkSetting,
   cleanName,
@@ -78,7 +78,8 @@ export function settleSettings(
   const values = new Map<SettingKey, unknown>();
   const origins = new Map<SettingKey, SettingOrigin>();
   const put = (key: SettingKey, value: unknown, layer: SettingOrigin['layer'], place?: string) => {
-    values.set(key, checkSetting(key, value, place));
+    // Of the file it is said below, for a key that is unknown as well.
+    values.set(key, checkSetting(key, value, layer === 'file' ? undefined : place));
     origins.set(key, { layer, place });
   };
   for (const key of settingKeys) put(key, defaultOf(key), 'default');
@@ -88,7 +89,8 @@ export function settleSettings(
     try {
       put(settingKey(key), value, 'file', place);
     } catch (error) {
-      warn(`${error instanceof Error ? error.message : String(error)}: left out (${place})`);
+      if (!(error instanceof LocalstreamError)) throw error;
+      warn(`${place}: ${error.message}: left out${error.hint === undefined ? '' : `; ${error.hint}`}`);
     }
   }
   readEnvironment(layers.env ?? {}, put, warn);

@@ -85,8 +85,14 @@ test('a wrong line of the file is named and left out, the others hold', () => {
   assert.equal(settings.port, 7353);
   assert.equal(settings.chunk, 2048);
   assert.equal(told.length, 4);
-  assert.match(told[0] ?? '', /no setting "prot" \(did you mean port\?\).*\/home\/me\/config\.json/);
-  assert.match(told[1] ?? '', /port can't be 70000/);
+  assert.match(
+    told[0] ?? '',
+    /^\/home\/me\/config\.json: there is no setting "prot" \(did you mean port\?\): left out$/,
+  );
+  assert.equal(
+    told[1],
+    "/home/me/config.json: port can't be 70000: left out; it must be a whole number, from 1 to 65535",
+  );
   assert.match(told[2] ?? '', /did you mean lane\.maxRecords\?/);
 });
 
