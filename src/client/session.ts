@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { Measured } from '../net/pour.ts';
+import { MAX_PATHS } from '../protocol/limits.ts';
 import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Connection } from '../session/connection.ts';
@@ -148,9 +149,14 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
    * @param local `-` is standard output.
-   * @throws NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
+   * @throws USAGE for no path or too many; NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
    */
   async get(remote: readonly string[], local: string, options: GetOptions = {}): Promise<Receipt> {
+    // The other side would take it for a breach of the protocol, and end the session.
+    if (remote.length === 0 || remote.length > MAX_PATHS)
+      throw errorOf('USAGE', `one to ${MAX_PATHS} paths can be fetched at once`, {
+        hint: 'get the folder they are in',
+      });
     const wanted = remote.map(lastComponent);
     if (new Set(wanted).size < wanted.length)
       throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });

@@ -269,6 +269,17 @@ test('digests are those of b3sum', needs('b3sum'), async (t) => {
   );
 });
 
+test('no path, or more than can be asked for, is a wrong call and ends no session', async (t) => {
+  const { share, local, session } = await pair(t);
+  const names = Array.from({ length: 257 }, (_, index) => `f${index}`);
+  for (const name of names) writeFileSync(join(share, name), name);
+  const paths = names.map((name) => `/share/${name}`);
+  for (const wrong of [[], paths])
+    await assert.rejects(session.get(wrong, `${local}/`), { code: 'USAGE', message: /^one to 256 paths/ });
+  const receipt = await session.get(paths.slice(0, 256), `${local}/`);
+  assert.deepEqual([receipt.code, receipt.files], ['OK', 256]);
+});
+
 suite('what is told', () => {
   test('in the history, the receipts and the log is what crossed', async (t) => {
     const { base, share, local, alice, bob, session, listener } = await pair(t);
