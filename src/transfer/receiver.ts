@@ -222,12 +222,12 @@ export class Receiver<Folder> {
     this.#bases.close(live);
     live.digest = undefined;
     const { existing } = this.#options;
-    if (existing === 'skip' || existing === 'update') {
-      this.#settlement.leaveAlone(live);
-      return;
-    }
     try {
-      if (live.place === 'never') throw errorOf('EXISTS');
+      if (live.place === 'never') {
+        if (existing !== 'skip' && existing !== 'update') throw errorOf('EXISTS');
+        this.#settlement.leaveAlone(live);
+        return;
+      }
       if (this.#options.dryRun) {
         this.#settlement.would(live, true);
         return;

@@ -73,6 +73,25 @@ suite('a dry run', () => {
       { numRuns: 60 },
     );
   });
+
+  for (const size of [100, 3 * MIB])
+    test(`says under update that what is older is replaced: ${size} bytes on both sides`, (t) => {
+      const [from, to] = fresh(quickFolder(t));
+      for (const [folder, time] of [
+        [from, 5],
+        [to, 4],
+      ] as const) {
+        writeFileSync(join(folder, 'file'), Buffer.alloc(size, time));
+        utimesSync(join(folder, 'file'), time, time);
+      }
+      const options = { sources: [join(from, 'file')], target: to, existing: 'update' as const };
+      const planned = transfer({ ...options, place: { dryRun: true } });
+      assert.deepEqual(
+        planned.received.map(({ outcome, flag, note }) => [outcome, flag, note]),
+        [[OUTCOME.skipped, 'OK', 'would overwrite']],
+      );
+      assert.equal(transfer(options).received[0]?.outcome, OUTCOME.committed);
+    });
 });
 
 suite('going by size and time', () => {
