@@ -526,4 +526,27 @@ suite('a symbolic link that is received', () => {
     assert.throws(() => place(root, 'x', 'overwrite'), { code: 'IS_A_FOLDER' });
     assert.deepEqual(namesIn(path), ['link']);
   });
+
+  for (const policy of ['overwrite', 'rename', 'update'] as const)
+    test(`takes under ${policy} the place of what an earlier transfer of this process has left`, (t) => {
+      const { base, path, root } = temporaryRoot(t);
+      const left = partialName(name('link'));
+      const file = TargetFile.open(root, name('link'), { size: 8 });
+      file.writeAt(Buffer.from('part'), 0);
+      assert.throws(() => place(root, 'x', policy), { code: 'BUSY' });
+      file.keep();
+      assert.deepEqual(namesIn(path), [left], 'it was a file before');
+      assert.deepEqual(place(root, 'x', policy), { name: 'link', replaced: false });
+      assert.deepEqual(namesIn(path), ['link']);
+
+      renameSync(join(path, 'link'), join(path, left));
+      assert.equal(place(root, 'y', policy).name, 'link');
+      assert.deepEqual([namesIn(path), readlinkSync(join(path, 'link'))], [['link'], 'y']);
+
+      unlinkSync(join(path, 'link'));
+      writeFileSync(join(base, 'precious'), 'precious');
+      linkSync(join(base, 'precious'), join(path, left));
+      assert.throws(() => place(root, 'x', policy), { code: 'EXISTS' }, 'that is somebody’s');
+      assert.deepEqual(namesIn(path), [left]);
+    });
 });
