@@ -83,7 +83,7 @@ export class BasisJobs<Folder> {
     basis.opened = true;
     this.#open += 1;
     if (basis.from.partial) {
-      const partial = this.#store.openPartial(folder, name, entry.size);
+      const partial = this.#store.openPartial(folder, name, entry.size, live.place);
       basis.partial = partial;
       basis.length = describedBytes(partial.held, entry.size);
       this.#budget.look();

@@ -199,7 +199,7 @@ export class IncomingFile<Folder> {
     digest: Buffer,
     placement: Placement,
   ): SafeName {
-    const partial = this.#store.openPartial(folder, name, bytes.length);
+    const partial = this.#store.openPartial(folder, name, bytes.length, placement.place);
     try {
       if (bytes.length > 0) partial.writeAt(bytes, 0);
       this.#readBack(partial, bytes.length, digest);
@@ -224,7 +224,8 @@ export class IncomingFile<Folder> {
     if (!ready || branch.folder === undefined || name === undefined)
       throw errorOf('BAD_MESSAGE', 'the source sent a file unasked');
     try {
-      const partial = basis?.partial ?? this.#store.openPartial(branch.folder, name, live.entry.size);
+      const { entry, place } = live;
+      const partial = basis?.partial ?? this.#store.openPartial(branch.folder, name, entry.size, place);
       this.#current = { live, partial, digest: createDigest(), position: 0 };
       return this.#current;
     } catch (error) {

@@ -13,6 +13,7 @@ import { escapeText } from '../protocol/text.ts';
 import { claimWriting } from './claims.ts';
 import { type EntryStat, entryStat, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
+import { freeNames } from './free-name.ts';
 import type { SafeName } from './name.ts';
 import { nameDigest } from './name-digest.ts';
 import { descriptorsOn, writerIsGone } from './process-file.ts';
@@ -103,8 +104,7 @@ export function removeSecondNames(folder: Folder, name: SafeName, target: EntryS
     }
   } catch (error) {
     // Another transfer of this process is at it, or the folder is not ours to change: that costs a name and no bytes.
-    const isBusy = error instanceof LocalstreamError && error.code === 'BUSY';
-    if (!isBusy && !failedWith(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
+    if (!isBusy(error) && !failedWith(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
     return false;
   }
 }
@@ -142,6 +142,8 @@ export interface OpenedPartial {
   readonly descriptor: number;
   /** Bytes that are in it and may be resumed. */
   readonly size: number;
+  /** It has the partial's name of another target: another transfer of this process is writing this one. */
+  readonly isBeside: boolean;
   /** To be called when it has its name or is left: until then no other transfer of this process gets it. */
   readonly release: () => void;
 }
@@ -158,14 +160,35 @@ export function openPartial(folder: Folder, name: SafeName, resume: boolean): Op
   refusePartialName(name);
   const release = claimWriting(folder, name);
   try {
-    return { ...open(folder, name, resume), release };
+    return { ...open(folder, name, resume), isBeside: false, release };
   } catch (error) {
     release();
     throw error;
   }
 }
 
-type Opened = Omit<OpenedPartial, 'release'>;
+/** As {@link openPartial}; while another transfer of this process writes that file, an empty one by a name in its stead. */
+export function openPartialBeside(folder: Folder, name: SafeName, resume: boolean): OpenedPartial {
+  try {
+    return openPartial(folder, name, resume);
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    for (const other of freeNames(name)) {
+      try {
+        return { ...openPartial(folder, other, false), isBeside: true };
+      } catch (busy) {
+        if (!isBusy(busy)) throw busy;
+      }
+    }
+    throw error;
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof LocalstreamError && error.code === 'BUSY';
+}
+
+type Opened = Omit<OpenedPartial, 'isBeside' | 'release'>;
 
 function open(folder: Folder, name: SafeName, resume: boolean): Opened {
   const hash = hashOf(name);

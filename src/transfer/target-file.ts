@@ -9,7 +9,7 @@ import { escapeText } from '../protocol/text.ts';
 import { type EntryStat, fsTime, sameInode } from './entry-stat.ts';
 import type { Folder } from './folder.ts';
 import type { SafeName } from './name.ts';
-import { leavePartial, type OpenedPartial, openPartial, statPartial } from './partial.ts';
+import { leavePartial, type OpenedPartial, openPartial, openPartialBeside, statPartial } from './partial.ts';
 import { type Published, type Publishing, publish } from './publish.ts';
 import { readFully, writeFully } from './regular-file.ts';
 import { type FileAction, failedWith, fileError, unlessRefused } from './system-error.ts';
@@ -29,6 +29,8 @@ export interface TargetOptions {
   readonly size?: number | undefined;
   /** `partial` (the default) takes over what an earlier run has left, `none` starts empty. */
   readonly basis?: 'partial' | 'none';
+  /** It gets a free name: then it can be written while another transfer of this process writes one of the same name. */
+  readonly beside?: boolean;
   /** Brought to the disk before and after the commit, whatever its size. */
   readonly durable?: boolean;
 }
@@ -88,7 +90,7 @@ export class TargetFile {
    */
   static open(folder: Folder, name: SafeName, options: TargetOptions = {}): TargetFile {
     const resume = options.basis !== 'none' && options.size !== undefined;
-    const opened = openPartial(folder, name, resume);
+    const opened = (options.beside ? openPartialBeside : openPartial)(folder, name, resume);
     return new TargetFile(folder, name, opened, options);
   }
 
@@ -158,13 +160,13 @@ export class TargetFile {
   }
 
   /**
-   * Leaves the partial for a later attempt; an empty one is removed. Does nothing once the file has ended. Never throws:
+   * Leaves the partial for a later attempt; one that is empty, or that nobody would look for, is removed. Does nothing once the file has ended. Never throws:
    * it is called while another error is on its way, and what is left is hashed before it counts.
    */
   keep(): void {
     if (this.#state === 'ended') return;
     const stat = this.#close();
-    if (stat?.size === 0) this.#remove(stat);
+    if (stat !== undefined && (stat.size === 0 || this.#opened.isBeside)) this.#remove(stat);
     else if (stat !== undefined) leavePartial(this.#folder, this.#opened.partial);
     this.#leave();
   }

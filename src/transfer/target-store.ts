@@ -104,7 +104,7 @@ export interface TargetStore<Folder> {
   /** Whether an interrupted partial may be there. */
   hasPartial(folder: Folder, name: SafeName): boolean;
   /** Opens the partial of a file, with what an earlier run has left. `size` is -1 for a stream. */
-  openPartial(folder: Folder, name: SafeName, size: number): PartialFile;
+  openPartial(folder: Folder, name: SafeName, size: number, place: Placement['place']): PartialFile;
   openBasis(folder: Folder, name: SafeName): BasisFile;
   /** Writes a small file whole. Returns the name that it has now. */
   writeSmall(folder: Folder, name: SafeName, bytes: Buffer, placement: Placement): SafeName;

@@ -227,8 +227,8 @@ export class TargetTree implements TargetStore<TargetFolder> {
     return !target.isOwn && hasPartial(this.#use(target), name);
   }
 
-  openPartial(target: TargetFolder, name: SafeName, size: number): PartialFile {
-    const file = this.#openTarget(target, name, size);
+  openPartial(target: TargetFolder, name: SafeName, size: number, place: Placement['place']): PartialFile {
+    const file = this.#openTarget(target, name, size, place);
     return {
       held: file.resumable,
       writeAt: (bytes, position) => file.writeAt(bytes, position),
@@ -255,7 +255,7 @@ export class TargetTree implements TargetStore<TargetFolder> {
   }
 
   writeSmall(target: TargetFolder, name: SafeName, bytes: Buffer, placement: Placement): SafeName {
-    const file = this.#openTarget(target, name, bytes.length, 'none');
+    const file = this.#openTarget(target, name, bytes.length, placement.place, 'none');
     try {
       file.writeAt(bytes, 0);
       const { mode, mtime, place } = placement;
@@ -304,10 +304,13 @@ export class TargetTree implements TargetStore<TargetFolder> {
     target: TargetFolder,
     name: SafeName,
     size: number,
+    place: Placement['place'],
     basis: 'partial' | 'none' = 'partial',
   ): TargetFile {
     const { durable } = this.#place;
-    return TargetFile.open(this.#use(target), name, { size: size < 0 ? undefined : size, durable, basis });
+    const beside = place === 'rename';
+    const options = { size: size < 0 ? undefined : size, durable, basis, beside };
+    return TargetFile.open(this.#use(target), name, options);
   }
 
   /** Whether a folder will be a new one, as far as that can be told beforehand, and may be made when it is needed. */

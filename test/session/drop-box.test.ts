@@ -48,6 +48,29 @@ async function answerTo(session: RawSession, target: string, continues: string):
   return (await lane.next())?.payload;
 }
 
+suite('two who put the same name into a drop-box at once', () => {
+  for (const size of [100, 2 * MIB])
+    test(`are both served, and neither learns of the other: ${size} bytes beside many`, async (t) => {
+      const { base, box, alice, session, listener } = await boxed(t);
+      const other = await alice.connect({ host: '127.0.0.1', port: listener.port, acceptNew: true });
+      const paths = [size, 6 * MIB].map((bytes) => {
+        const folder = join(base, `of ${bytes}`);
+        mkdirSync(folder);
+        writeFileSync(join(folder, 'b'), noise(bytes, bytes));
+        return join(folder, 'b');
+      });
+      const [short = '', long = ''] = paths;
+      const slow = session.put([long], '/box/', { limit: 4 * MIB });
+      slow.catch(() => {});
+      await until(() => readdirSync(box).some((name) => name.endsWith('.part')));
+      for (const { code, outcomes } of [await other.put([short], '/box/'), await slow])
+        assert.deepEqual([code, outcomes[0]?.outcome, outcomes[0]?.savedAs], ['OK', 'committed', undefined]);
+      assert.deepEqual(readdirSync(box).sort(), ['a', 'b', 'b (2)']);
+      assert.deepEqual(readFileSync(join(box, 'b')), readFileSync(short));
+      assert.deepEqual(readFileSync(join(box, 'b (2)')), readFileSync(long));
+    });
+});
+
 suite('what goes on into a drop-box', () => {
   test('is stored once, whatever name it got there, and its sender learns no name', async (t) => {
     const { base, box, alice, listener } = await boxed(t);

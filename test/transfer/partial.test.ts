@@ -358,6 +358,18 @@ suite('whose process is gone', () => {
     assert.equal(receive(root, 'target', '2', { policy: 'overwrite' }), 'target');
     assert.equal(readFileSync(join(path, 'target'), 'utf8'), '2');
   });
+
+  test('where names are free to choose each is written, and what breaks off beside another is not kept', (t) => {
+    const { path, root } = temporaryRoot(t);
+    const open = () => TargetFile.open(root, name('target'), { size: 1, beside: true });
+    const [first, second, third] = [open(), open(), open()];
+    for (const file of [first, second, third]) file.writeAt(Buffer.from('x'), 0);
+    assert.equal(namesIn(path).length, 3);
+    third.keep();
+    assert.equal(second.commit({ ...plain, policy: 'rename' }).name, 'target');
+    assert.equal(first.commit({ ...plain, policy: 'rename' }).name, 'target (2)');
+    assert.deepEqual(namesIn(path), ['target', 'target (2)']);
+  });
 });
 
 test('killed at any time, again and again, the target is the whole of one version', async (t) => {
