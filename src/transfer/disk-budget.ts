@@ -1,6 +1,9 @@
 import { errorOf, meaningOf } from '../errors.ts';
 import { formatBytes } from '../protocol/size-text.ts';
 
+/** Bytes that are written before it is looked again how much is free. */
+const LOOK_BYTES = 1024 * 1024;
+
 /** Bytes that are set aside on the disk for an entry and not written yet. */
 interface Reservation {
   reserved: number;
@@ -11,6 +14,8 @@ export class DiskBudget {
   readonly #freeBytes: () => number;
   #announced = 0;
   #free = 0;
+  /** Bytes written since the last look. */
+  #unseen = 0;
 
   constructor(freeBytes: () => number) {
     this.#freeBytes = freeBytes;
@@ -19,6 +24,21 @@ export class DiskBudget {
   /** Looks how much is free: what was written since the last look is gone from it. */
   look(): void {
     this.#free = this.#freeBytes();
+    this.#unseen = 0;
+  }
+
+  /**
+   * Bytes are about to be written. Other transfers were promised the same room, and how long a stream is nobody knew.
+   * Throws NO_SPACE where what is to be left alone is not free any more.
+   */
+  write(bytes: number): void {
+    this.#unseen += bytes;
+    if (this.#unseen < LOOK_BYTES) return;
+    this.look();
+    if (this.#free >= 0) return;
+    // The next one looks again, however small it is.
+    this.#unseen = LOOK_BYTES;
+    throw errorOf('NO_SPACE', shortOf(0, 0));
   }
 
   /** Sets bytes aside; a stream, whose length is negative, has none. Throws NO_SPACE when they do not fit. */

@@ -85,7 +85,7 @@ export class IncomingFile<Folder> {
     const unmade = new Map<Folder, PackedFile<Folder>[]>();
     for (const { index, bytes, digest } of readPack(payload)) {
       const live = this.#packedEntry(header, index, bytes.length);
-      if (live === undefined) continue;
+      if (live === undefined || !this.#hasRoom(live, bytes.length)) continue;
       const { folder } = live.branch;
       if (folder === undefined || this.#options.verify || !this.#store.isUnmade(folder)) {
         this.#writePacked({ live, bytes, digest });
@@ -98,6 +98,16 @@ export class IncomingFile<Folder> {
     // Making a folder makes those around it, so these come first.
     const outerFirst = [...unmade].sort(([, [a]], [, [b]]) => depthOf(a) - depthOf(b));
     for (const [folder, files] of outerFirst) this.#writeFolder(folder, files);
+  }
+
+  #hasRoom(live: LiveEntry<Folder>, bytes: number): boolean {
+    try {
+      this.#budget.write(bytes);
+      return true;
+    } catch (error) {
+      this.#settlement.fail(live, error);
+      return false;
+    }
   }
 
   /** The entry that a packed file belongs to; undefined where it is not wanted any more. */
@@ -255,6 +265,7 @@ export class IncomingFile<Folder> {
       if (hole) this.#writeHole(file, position, length);
       else {
         const bytes = payload.subarray(OFFSET_BYTES);
+        this.#budget.write(bytes.length);
         file.digest.update(bytes);
         file.partial.writeAt(bytes, position);
       }
@@ -298,7 +309,10 @@ export class IncomingFile<Folder> {
         throw errorOf('UNREADABLE', 'the old file shrank');
       file.digest.update(bytes);
       if (basis.old?.sparse && isZero(bytes)) file.partial.hole(file.position, bytes.length);
-      else if (!basis.partial) file.partial.writeAt(bytes, file.position);
+      else if (!basis.partial) {
+        this.#budget.write(bytes.length);
+        file.partial.writeAt(bytes, file.position);
+      }
       file.position += bytes.length;
     }
   }

@@ -6,18 +6,21 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  statfsSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { suite, test } from 'node:test';
+import { suite, type TestContext, test } from 'node:test';
 import { LocalstreamError } from '../../src/errors.ts';
+import { ANSWER, OUTCOME } from '../../src/protocol/manifest.ts';
 import { Folder } from '../../src/transfer/folder.ts';
 import { checkName, type SafeName } from '../../src/transfer/name.ts';
 import { partialName } from '../../src/transfer/partial.ts';
 import { TargetFile } from '../../src/transfer/target-file.ts';
 import { needs } from '../needs.ts';
+import { entry, Victim } from './hostile-source.ts';
 import {
   elsewhere,
   namesIn,
@@ -31,6 +34,57 @@ import {
 const name = (text: string): SafeName => checkName(text);
 const plain = { mode: 0o644, mtime: 0, policy: 'fail' } as const;
 const MIB = 1024 * 1024;
+
+suite('free space that is to be left alone', needs('root'), () => {
+  const left = 4 * MIB;
+
+  /** A receiver on this disk that was promised room for a file, unless that is a stream. */
+  function promised(t: TestContext, disk: string, size: number, file = 'big'): Victim {
+    const offered = [[file, 'file']] as const;
+    const victim = new Victim(t, { offered, place: { folder: disk, reserve: left } });
+    victim.manifest([entry('file', file, { size })]);
+    assert.equal(victim.answers[0]?.payload[0], ANSWER.send);
+    return victim;
+  }
+
+  const freeOn = (disk: string): number => {
+    const { bavail, bsize } = statfsSync(disk);
+    return bavail * bsize;
+  };
+  const endOf = ({ rows }: Victim) => rows.map(({ outcome, flag }) => [outcome, flag]);
+  const full = [[OUTCOME.failed, 'NO_SPACE']];
+
+  test('is not taken by a stream, whose length nobody knows', (t) => {
+    const disk = smallDisk(t, '12m');
+    const victim = promised(t, disk, -1);
+    for (let at = 0; at < 12 * MIB; at += MIB) victim.data(0, at, Buffer.alloc(MIB, 1));
+    assert.deepEqual(endOf(victim), full);
+    assert.ok(freeOn(disk) >= left - 2 * MIB, `${freeOn(disk)} bytes`);
+  });
+
+  test('is not taken by transfers that were promised the same room', (t) => {
+    const disk = smallDisk(t, '12m');
+    const both = ['one', 'two'].map((file) => promised(t, disk, 7 * MIB, file));
+    for (let at = 0; at < 7 * MIB; at += MIB)
+      for (const victim of both) victim.data(0, at, Buffer.alloc(MIB, 1));
+    assert.deepEqual(both.map(endOf), [full, full]);
+    assert.ok(freeOn(disk) >= left - 2 * MIB, `${freeOn(disk)} bytes`);
+  });
+
+  test('is not taken by small files either', (t) => {
+    const disk = smallDisk(t, '12m');
+    const offered = [['root', 'folder']] as const;
+    const victim = new Victim(t, { offered, place: { folder: disk, reserve: left } });
+    const size = 128 * 1024;
+    const files = Array.from({ length: 32 }, (_, number) => entry('file', `${number}`, { size }));
+    victim.manifest([entry('folder', 'root'), ...files, entry('leave')]);
+    writeFileSync(join(disk, 'others'), Buffer.alloc(7 * MIB));
+    for (let index = 1; index <= files.length; index += 1)
+      victim.pack([{ index, bytes: Buffer.alloc(size, 1) }]);
+    assert.ok(victim.rows.some(({ flag }) => flag === 'NO_SPACE'));
+    assert.ok(freeOn(disk) >= left - 2 * MIB, `${freeOn(disk)} bytes`);
+  });
+});
 
 suite('a disk that is full', needs('root'), () => {
   test('fails by name, keeps the cause, and leaves the old file', (t) => {
