@@ -345,6 +345,8 @@ export class TransferEnd {
       outcomes: outcomes.toString('hex'),
     };
     this.#phase = 'committing';
+    // A lane that has ended is missed no more.
+    clearTimeout(this.#patience);
     if (isSender) this.#conclude();
     else void this.#sign(this.#subject).catch((error) => this.cancel(wrap(error)));
   }

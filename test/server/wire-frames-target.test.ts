@@ -1,8 +1,10 @@
 /** Frames that no sound source sends, to a listener that receives. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { digestOf } from '../../src/crypto/digest.ts';
 import { FRAME, type FrameHeader } from '../../src/protocol/frame.ts';
 import { ENTRY, encodeDone, encodeEnd, encodeFailed, OUTCOME } from '../../src/protocol/manifest.ts';
@@ -313,6 +315,26 @@ suite('hostile frames to a target', () => {
     await until(() => listening.failed.includes('LOST'));
     assert.deepEqual(readdirSync(inbox), []);
     await works(session);
+  });
+
+  test('a lane that is closed behind the last frame fails nothing: what is signed stays', async (t) => {
+    const { listening, inbox } = await frameListener(t);
+    const session = await dialSession(listening.listener.port);
+    const { transfer, lane } = await putting(session);
+    const told = once(listening.listener, 'receipt');
+    lane.frame(FRAME.manifest, A, LAST);
+    lane.frame(FRAME.pack, pack(0, Buffer.from('hello')));
+    for (const type of [FRAME.answer, FRAME.result]) assert.equal((await lane.next())?.header.type, type);
+    lane.frame(FRAME.done, encodeDone(1, 1, digestOf(A)));
+    lane.reader.socket.end();
+    assert.equal((await wordOf(session, transfer))?.type, 'receipt');
+    // For longer than a word is waited for that says why a lane was closed.
+    await delay(2500);
+    session.control.send({ type: 'received', transfer });
+    const [receipt] = await told;
+    assert.deepEqual([receipt.code, receipt.files], ['OK', 1]);
+    assert.deepEqual(listening.failed, []);
+    assert.deepEqual(readdirSync(inbox), ['a']);
   });
 
   test('frames of no length go on for a while, and come to an end', async (t) => {
