@@ -16,6 +16,7 @@ import { cancelled, typed } from '../session/transfers.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import { sameInode } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
+import { freeNames } from '../transfer/free-name.ts';
 import { checkName, type SafeName } from '../transfer/name.ts';
 import { NOT_OLDER } from '../transfer/settlement.ts';
 import { SourceFile } from '../transfer/source-file.ts';
@@ -52,6 +53,8 @@ const READ_BYTES = 1024 * 1024;
 
 export class SealOpener {
   readonly #options: OpenSealsOptions;
+  /** Where what came out of seals so far is: two that are called the same within are two files. */
+  readonly #opened = new Set<string>();
 
   constructor(options: OpenSealsOptions) {
     this.#options = options;
@@ -92,6 +95,7 @@ export class SealOpener {
         return { path, name: undefined, outcome: 'kept', code: seal.code, reason: seal.message };
       const name = checkName(given ?? seal.metadata.name);
       const written = await this.#write(folder, name, seal);
+      if (written.outcome !== 'skipped') this.#opened.add(`${folder.path}/${written.name}`);
       remove();
       return { path, sealer: seal.sealer, ...written };
     } catch (error) {
@@ -137,10 +141,18 @@ export class SealOpener {
       const { mode } = seal.metadata;
       const mtime = microseconds(seal.metadata.mtime);
       const found = folder.lookup(name);
-      if (found?.type === 'file' && found.size === size && holds(folder, name, digest.digest())) {
+      const isTaken = this.#opened.has(`${folder.path}/${name}`) && existing !== 'fail';
+      const same = sameAs(
+        folder,
+        isTaken ? [name, ...takenNames(folder, name)] : [name],
+        size,
+        digest.digest(),
+      );
+      if (same !== undefined) {
         target.discard();
-        return { name, outcome: 'same' };
+        return { name: same, outcome: 'same' };
       }
+      if (isTaken) return { name: target.commit({ mode, mtime, policy: 'rename' }).name, outcome: 'opened' };
       const isLeft = found && (existing === 'skip' || (existing === 'update' && found.mtime >= mtime));
       if (isLeft) {
         target.discard();
@@ -185,6 +197,29 @@ async function* bytesOf(file: SourceFile, signal: AbortSignal | undefined): Asyn
     // Other work goes on meanwhile.
     await new Promise(setImmediate);
   }
+}
+
+/** Names in place of one, as far as they are taken. */
+function takenNames(folder: Folder, name: SafeName): SafeName[] {
+  const taken: SafeName[] = [];
+  for (const other of freeNames(name)) {
+    if (folder.lookup(other) === undefined) break;
+    taken.push(other);
+  }
+  return taken;
+}
+
+/** The first of these names under which there is a file of this content. */
+function sameAs(
+  folder: Folder,
+  names: readonly SafeName[],
+  size: number,
+  digest: Buffer,
+): SafeName | undefined {
+  return names.find((name) => {
+    const found = folder.lookup(name);
+    return found?.type === 'file' && found.size === size && holds(folder, name, digest);
+  });
 }
 
 /** Whether a file that is there has this content. */

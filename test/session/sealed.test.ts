@@ -140,6 +140,33 @@ test('what is there already follows the same rules as every get', async (t) => {
   assert.deepEqual(visible(all.carolsFolder).sort(), ['a', 'a (2)']);
 });
 
+for (const existing of ['overwrite', 'skip', 'update', 'rename'] as const)
+  test(`two that are called the same within are two files, also under ${existing}`, async (t) => {
+    const all = await scene(t);
+    const sealFor = [all.carol.fingerprint];
+    for (const words of ['one', 'another']) {
+      writeFileSync(join(all.local, 'a.txt'), words);
+      utimesSync(join(all.local, 'a.txt'), 1_600_000_000, 1_600_000_000);
+      const put = await all.session.put([join(all.local, 'a.txt')], '/share/', {
+        sealFor,
+        existing: 'rename',
+      });
+      assert.equal(put.code, 'OK');
+    }
+    assert.deepEqual(readdirSync(all.share).sort(), ['a.txt (2).sealed', 'a.txt.sealed']);
+    const paths = ['/share/a.txt.sealed', '/share/a.txt (2).sealed'];
+    const runs = existing === 'overwrite' ? 2 : 1;
+    for (let run = 0; run < runs; run += 1) {
+      const got = await all.carolsSession.get(paths, `${all.carolsFolder}/`, { existing });
+      assert.equal(got.code, 'OK');
+      assert.deepEqual(got.opened?.map(({ name }) => name).sort(), ['a (2).txt', 'a.txt']);
+      const contents = visible(all.carolsFolder).map((name) =>
+        readFileSync(join(all.carolsFolder, name), 'utf8'),
+      );
+      assert.deepEqual(contents.sort(), ['another', 'one']);
+    }
+  });
+
 test('into a drop-box, where another has the name already, and under --only and --exclude', async (t) => {
   const all = await scene(t);
   const box = join(all.base, 'box');
