@@ -7,10 +7,11 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { type EarlierPart, NO_EARLIER_PART, type TargetPlace } from '../transfer/target.ts';
 
-/** Transfers that are remembered, names of each, and of all of them. */
+/** Transfers that are remembered, names of each, and of all of them, and characters of all their names and paths. */
 const MOST_TRANSFERS = 1000;
 const MOST_NAMES = 10_000;
 const MOST_NAMES_OF_ALL = 100_000;
+const MOST_CHARACTERS = 16 * 1024 * 1024;
 
 /** Names that things have got at their target, by path. */
 export type SavedNames = readonly (readonly [path: string, name: string])[];
@@ -26,6 +27,8 @@ interface Kept {
   /** The drop-box, if it is one: what a peer may see elsewhere is no key to what is in there. */
   readonly box: string | undefined;
   readonly renamed: Map<string, string>;
+  /** Of its names and their paths. */
+  characters: number;
   /** When its first part began. */
   readonly since: number;
 }
@@ -33,24 +36,31 @@ interface Kept {
 export class Continuations {
   readonly #kept = new Map<string, Kept>();
   #names = 0;
+  #characters = 0;
 
   /** Notes what was settled in a transfer. */
   note({ id, place, startedAt }: NotedTransfer, peer: Fingerprint, names: SavedNames): void {
     if (place === undefined) return;
     const kept = this.#kept.get(id) ?? begun(peer, boxOf(place), startedAt);
     this.#kept.set(id, kept);
-    const before = kept.renamed.size;
-    for (const [path, name] of names) if (kept.renamed.size < MOST_NAMES) kept.renamed.set(path, name);
-    this.#names += kept.renamed.size - before;
+    this.#count(kept, -1);
+    for (const [path, name] of names) {
+      if (kept.renamed.size >= MOST_NAMES) break;
+      kept.characters += path.length + name.length;
+      kept.renamed.set(path, name);
+    }
+    this.#count(kept, 1);
     for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MOST_TRANSFERS && this.#names <= MOST_NAMES_OF_ALL) return;
+      const isBounded = this.#names <= MOST_NAMES_OF_ALL && this.#characters <= MOST_CHARACTERS;
+      if (isBounded && this.#kept.size <= MOST_TRANSFERS) return;
       this.forget(oldest);
     }
   }
 
   /** The transfer has ended for good. */
   forget(transfer: string): void {
-    this.#names -= this.#kept.get(transfer)?.renamed.size ?? 0;
+    const kept = this.#kept.get(transfer);
+    if (kept) this.#count(kept, -1);
     this.#kept.delete(transfer);
   }
 
@@ -59,13 +69,20 @@ export class Continuations {
     const kept = transfer === undefined ? undefined : this.#kept.get(transfer);
     if (transfer === undefined || kept?.peer !== peer || kept.box !== box) return NO_EARLIER_PART;
     this.#kept.delete(transfer);
+    // The peer chooses the number, which may be one that it had before.
+    this.forget(next);
     this.#kept.set(next, kept);
     return { renamed: [...kept.renamed], since: kept.since };
+  }
+
+  #count({ renamed, characters }: Kept, sign: 1 | -1): void {
+    this.#names += sign * renamed.size;
+    this.#characters += sign * characters;
   }
 }
 
 function begun(peer: Fingerprint, box: string | undefined, startedAt: Date): Kept {
-  return { peer, box, renamed: new Map(), since: startedAt.getTime() };
+  return { peer, box, renamed: new Map(), characters: 0, since: startedAt.getTime() };
 }
 
 /** What {@link Continuations.take} knows a drop-box by. */

@@ -56,4 +56,26 @@ suite('what a transfer that broke off leaves', () => {
     kept.note(noted(3001), alice, [['a', 'b']]);
     assert.deepEqual([left(3000), left(3001)], [10_000, 1], 'what is forgotten makes room');
   });
+
+  test('is bounded by the length of its paths, too', () => {
+    const kept = new Continuations();
+    const deep = 'x'.repeat(4000);
+    const many = Array.from({ length: 2000 }, (_, index): [string, string] => [`${deep}${index}`, 'x']);
+    for (let id = 0; id < 5; id += 1) kept.note(noted(id), alice, many);
+    const left = [2, 3, 4].map((id) => kept.take(String(id), `after ${id}`, alice).renamed.length);
+    assert.deepEqual(left, [0, 2000, 2000]);
+  });
+
+  test('makes room also where one goes on under a number that another had', () => {
+    const kept = new Continuations();
+    const many = Array.from({ length: 10_000 }, (_, index): [string, string] => [`${index}`, 'x']);
+    for (const count of [...Array<number>(9).fill(10_000), 9000, 900]) {
+      kept.note(noted(1), alice, many.slice(0, count));
+      kept.note(noted(2), alice, [['a', 'a (2)']]);
+      assert.equal(kept.take('2', '1', alice).renamed.length, 1);
+      kept.forget('1');
+    }
+    kept.note(noted(3), alice, many);
+    assert.equal(kept.take('3', '4', alice).renamed.length, 10_000);
+  });
 });
