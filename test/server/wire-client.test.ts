@@ -471,8 +471,9 @@ suite('a server that lies', () => {
   test('a server that is silent is lost; one that says goodbye is closed', async (t) => {
     const quick = { 'keepAlive.interval': 100, 'keepAlive.silence': 300 };
     const silent = await sessionTo(t, quick);
-    const [lost] = await once(silent.session, 'lost');
-    assert.equal(lost.code, 'LOST');
+    // It may be lost by now: a slow machine is longer about opening it.
+    if (silent.session.lost === undefined) await once(silent.session, 'lost');
+    assert.equal(silent.session.lost?.code, 'LOST');
     const leaving = await sessionTo(t);
     leaving.control.send({ type: 'bye', flag: 426 });
     assert.equal((await leaving.session.closed)?.code, 'SHUTTING_DOWN');
