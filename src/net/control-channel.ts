@@ -4,8 +4,9 @@ import { errorOf, LocalstreamError, systemCode } from '../errors.ts';
 import { ControlDecoder, encodeControl, MAX_MESSAGE, type RawMessage } from '../protocol/control-codec.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
 
-/** Messages that may wait unread; a peer that sends more than we take is paused, not buffered. */
+/** Messages that may wait unread, and their bytes; a peer that sends more than we take is paused, not buffered. */
 const MAX_WAITING = 64;
+const MAX_WAITING_BYTES = MAX_MESSAGE;
 /** Bytes that may wait to be sent before the peer counts as gone. */
 const MAX_UNSENT = 4 * 1024 * 1024;
 
@@ -23,6 +24,7 @@ export class ControlChannel {
   readonly #socket: Socket;
   readonly #decoder = new ControlDecoder();
   readonly #messages: RawMessage[] = [];
+  #waitingBytes = 0;
   #waiter: PromiseWithResolvers<RawMessage> | undefined;
   #failure: LocalstreamError | undefined;
   #sent = 0;
@@ -69,7 +71,9 @@ export class ControlChannel {
   receive(): Promise<RawMessage> {
     const next = this.#messages.shift();
     if (next) {
-      if (this.#messages.length < MAX_WAITING / 2) this.#socket.resume();
+      this.#waitingBytes -= next.bytes.length;
+      if (this.#messages.length < MAX_WAITING / 2 && this.#waitingBytes < MAX_WAITING_BYTES / 2)
+        this.#socket.resume();
       return Promise.resolve(next);
     }
     if (this.#failure) return Promise.reject(this.#failure);
@@ -107,11 +111,14 @@ export class ControlChannel {
         const waiter = this.#waiter;
         this.#waiter = undefined;
         if (waiter) waiter.resolve(message);
-        else this.#messages.push(message);
+        else {
+          this.#messages.push(message);
+          this.#waitingBytes += message.bytes.length;
+        }
       }
     } catch (error) {
       this.#refuse(connectionError(error));
     }
-    if (this.#messages.length >= MAX_WAITING) this.#socket.pause();
+    if (this.#messages.length >= MAX_WAITING || this.#waitingBytes >= MAX_WAITING_BYTES) this.#socket.pause();
   }
 }

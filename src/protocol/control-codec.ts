@@ -10,7 +10,7 @@ const LENGTH_BYTES = 4;
 /** The largest message while the peer is not let in yet, in bytes. */
 export const MAX_STRANGER_MESSAGE = 16 * 1024;
 /** The largest message of a session, in bytes. */
-export const MAX_MESSAGE = 256 * 1024;
+export const MAX_MESSAGE = 1024 * 1024;
 
 /** A message as it came: its exact bytes (the transcript needs them) and the parsed JSON. */
 export interface RawMessage {
@@ -25,7 +25,9 @@ export function encodeControl(
 ): { readonly frame: Buffer; readonly body: Buffer } {
   const body = Buffer.from(JSON.stringify({ n: number, ...message }));
   if (body.length > MAX_MESSAGE)
-    throw errorOf('LIMIT', `a control message of ${body.length} bytes is too long`);
+    throw errorOf('LIMIT', `a message of ${body.length} bytes is too long`, {
+      hint: 'name less at once: the folder it is in, say',
+    });
   const frame = Buffer.allocUnsafe(LENGTH_BYTES + body.length);
   frame.writeUInt32BE(body.length, 0);
   body.copy(frame, LENGTH_BYTES);

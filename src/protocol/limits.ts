@@ -22,8 +22,9 @@ export const LANE_PREFACE = 'LS1 LANE';
 
 /** Bytes of a text that is offered to be shown. */
 export const MAX_TEXT = 65_536;
-/** Paths in one request, names in one offer, entries in one page of a listing. */
-export const MAX_PATHS = 256;
+/** Paths in one request, names in one offer: what a pattern of a shell may come to. */
+export const MAX_PATHS = 4096;
+/** Entries in one page of a listing. */
 export const MAX_PAGE = 256;
 export const MAX_LANES = 16;
 /** Bytes of file data in a frame. */

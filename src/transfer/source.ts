@@ -91,9 +91,12 @@ const TEXT_NAME = 'text.txt';
 /** Opens a root. It is the caller's to close. Throws NOT_FOUND and what else {@link SourceRoot} throws. */
 export function openRoot(spec: FileSpec): SourceRoot {
   if (spec.kind === 'named') return SourceRoot.named(spec.path);
-  using share = Folder.open(spec.share);
-  return SourceRoot.below(share, checkPath(spec.path), checkName(spec.name));
+  const { share } = spec;
+  return SourceRoot.below(() => Folder.open(share), checkPath(spec.path), checkName(spec.name));
 }
+
+/** Roots that are held open. */
+const MOST_OPEN_ROOTS = 64;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -157,16 +160,17 @@ export function openSourceTree(
   specs: readonly SourceSpec[],
   options: SourceOptions,
 ): SourceTree<SourceHandle> & Disposable {
-  const open = new Set<SourceRoot>();
+  const roots = new OpenRoots();
   function* walkAll(): Generator<SourceEntry<SourceHandle>> {
     for (const spec of specs)
-      for (const found of walkSpec(spec, open, options))
+      for (const found of walkSpec(spec, roots, options))
         yield options.sealing ? sealedEntry(found, options.sealing) : found;
   }
   return {
     walk: walkAll,
     open: (handle: SourceHandle, size: number): SourceReader => {
       const { sealed } = handle;
+      if (handle.root) roots.use(handle.root);
       if (!sealed || !options.sealing) return openPlain(handle, size, options.aborted);
       const reader = openPlain(handle, sealed.size, options.aborted);
       try {
@@ -176,11 +180,43 @@ export function openSourceTree(
         throw error;
       }
     },
-    [Symbol.dispose]: () => {
-      for (const root of open) root.close();
-      open.clear();
-    },
+    [Symbol.dispose]: () => roots[Symbol.dispose](),
   };
+}
+
+/** Those roots of a transfer that are open: there may be more of them than a process may hold open. */
+class OpenRoots implements Disposable {
+  /** The least recently used first. */
+  readonly #open = new Set<SourceRoot>();
+  #walked: SourceRoot | undefined;
+
+  /** It is walked, and stays open until that ends. */
+  *walking<Entry>(root: SourceRoot, entries: Iterable<Entry>): Generator<Entry> {
+    this.#walked = root;
+    try {
+      yield* entries;
+    } finally {
+      this.#walked = undefined;
+      this.use(root);
+    }
+  }
+
+  /** It is used now, and stays open until enough others were. */
+  use(root: SourceRoot): void {
+    if (root === this.#walked) return;
+    this.#open.delete(root);
+    this.#open.add(root);
+    const [oldest] = this.#open;
+    if (oldest === undefined || this.#open.size <= MOST_OPEN_ROOTS) return;
+    this.#open.delete(oldest);
+    oldest.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#walked?.close();
+    for (const root of this.#open) root.close();
+    this.#open.clear();
+  }
 }
 
 function openPlain(
@@ -215,7 +251,7 @@ function sealedEntry(found: SourceEntry<SourceHandle>, sealing: Sealing): Source
 
 function* walkSpec(
   spec: SourceSpec,
-  open: Set<SourceRoot>,
+  roots: OpenRoots,
   options: SourceOptions,
 ): Generator<SourceEntry<SourceHandle>> {
   if (spec.kind === 'stream') {
@@ -237,10 +273,10 @@ function* walkSpec(
     yield failedEntry([name], name, error, undefined);
     return;
   }
-  open.add(root);
   const follow = options.follow && spec.kind === 'named';
   const filter = options.rules && new PathFilter(options.rules);
-  yield* walkRoot(root, { filter, follow, isFollowed: false, above: [], inodes: [] });
+  const context = { filter, follow, isFollowed: false, above: [], inodes: [] };
+  yield* roots.walking(root, walkRoot(root, context));
 }
 
 /** Where a walk stands: within the walks of the links that led to it. */

@@ -93,7 +93,7 @@ const roots: Row = [
   'roots',
   [
     [root],
-    repeated(256, root),
+    repeated(4096, root),
     [{ ...root, name: 'x'.repeat(1024) }],
     [
       { ...root, size: SAFE },
@@ -103,7 +103,7 @@ const roots: Row = [
   ],
   [
     [],
-    repeated(257, root),
+    repeated(4097, root),
     [{ ...root, name: 'x'.repeat(1025) }],
     [{ ...root, size: -1 }],
     [{ ...root, size: 2 ** 53 }],
@@ -183,7 +183,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     [
       'paths',
       [['/'], repeated(256, '/a'), ['x'.repeat(8192)]],
-      [[], repeated(257, '/a'), ['x'.repeat(8193)], '/', [1]],
+      [[], repeated(4097, '/a'), ['x'.repeat(8193)], '/', [1]],
     ],
     wanted,
     chunk,

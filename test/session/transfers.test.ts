@@ -271,13 +271,24 @@ test('digests are those of b3sum', needs('b3sum'), async (t) => {
 
 test('no path, or more than can be asked for, is a wrong call and ends no session', async (t) => {
   const { share, local, session } = await pair(t);
-  const names = Array.from({ length: 257 }, (_, index) => `f${index}`);
+  const names = Array.from({ length: 4097 }, (_, index) => `f${index}`);
   for (const name of names) writeFileSync(join(share, name), name);
   const paths = names.map((name) => `/share/${name}`);
   for (const wrong of [[], paths])
-    await assert.rejects(session.get(wrong, `${local}/`), { code: 'USAGE', message: /^one to 256 paths/ });
-  const receipt = await session.get(paths.slice(0, 256), `${local}/`);
-  assert.deepEqual([receipt.code, receipt.files], ['OK', 256]);
+    await assert.rejects(session.get(wrong, `${local}/`), { code: 'USAGE', message: /^one to 4096 paths/ });
+  const receipt = await session.get(paths.slice(0, 4096), `${local}/`);
+  assert.deepEqual([receipt.code, receipt.files], ['OK', 4096]);
+  const sources = names.slice(0, 4096).map((name) => join(local, name));
+  mkdirSync(join(share, 'back'));
+  const back = await session.put(sources, '/share/back/');
+  assert.deepEqual([back.code, back.files], ['OK', 4096]);
+  assert.equal(readdirSync(join(share, 'back')).length, 4096);
+
+  // Not too many, but too long for one message.
+  const long = 'x'.repeat(200);
+  const far = names.map((name) => `/share/${long}/${long}/${name}`).slice(1);
+  await assert.rejects(session.get(far, `${local}/`), { code: 'LIMIT', hint: /the folder/ });
+  assert.equal((await session.get(['/share/f0'], join(local, 'again'))).code, 'OK');
 });
 
 suite('what is told', () => {

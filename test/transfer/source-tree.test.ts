@@ -126,6 +126,33 @@ suite('what is sent', () => {
     assert.equal(openDescriptors(), before);
   });
 
+  test('of very many roots has few folders open', (t) => {
+    const base = quickFolder(t);
+    const paths: string[] = [];
+    for (let index = 0; index < 300; index += 1) {
+      const [folder, file] = [join(base, `folder ${index}`), join(base, `file ${index}`)];
+      mkdirSync(join(folder, 'below'), { recursive: true });
+      writeFileSync(join(folder, 'below', 'file'), 'four');
+      writeFileSync(file, 'four');
+      paths.push(folder, file);
+    }
+    const { specs } = namedRoots(paths);
+    const before = openDescriptors();
+    {
+      using tree = openSourceTree(specs, { rules: undefined, follow: false });
+      const found = [...Iterator.from(tree.walk())].filter(({ entry }) => entry.kind === ENTRY.file);
+      assert.equal(found.length, 600);
+      assert.ok(openDescriptors() - before < 200, `${openDescriptors() - before} are open`);
+      for (const { reference } of found) {
+        const file = tree.open(reference, 4);
+        assert.equal(file.readAt(Buffer.alloc(5), 0), 4);
+        file.close();
+      }
+      assert.ok(openDescriptors() - before < 300, `${openDescriptors() - before} are open`);
+    }
+    assert.equal(openDescriptors(), before);
+  });
+
   test('is looked at before anybody is asked', (t) => {
     const base = quickFolder(t);
     writeFileSync(join(base, 'file'), 'four');
@@ -138,7 +165,7 @@ suite('what is sent', () => {
     ]);
     for (const [paths, code] of [
       [[], 'USAGE'],
-      [Array(257).fill(join(base, 'file')), 'USAGE'],
+      [Array(4097).fill(join(base, 'file')), 'USAGE'],
       [[join(base, 'file'), join(base, 'folder', 'file')], 'USAGE'],
       [[join(base, 'nothing')], 'NOT_FOUND'],
       [[join(base, 'file', 'x')], 'NOT_A_FOLDER'],

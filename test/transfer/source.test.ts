@@ -252,13 +252,13 @@ suite('what lies below a share', () => {
     symlinkSync('folder', join(path, 'alias'));
     const before = openDescriptors();
     {
-      using root = SourceRoot.below(share, checkPath('folder/file'));
+      using root = SourceRoot.below(() => share.reopen(), checkPath('folder/file'));
       assert.equal(root.name, 'file');
       using file = root.open([root.name]);
       assert.equal(file.size, 6);
     }
     {
-      using root = SourceRoot.below(share, [], name('docs'));
+      using root = SourceRoot.below(() => share.reopen(), [], name('docs'));
       assert.equal(root.name, 'docs');
       using file = root.open(checkPath('docs/folder/file'));
       assert.equal(file.size, 6);
@@ -266,15 +266,19 @@ suite('what lies below a share', () => {
       assert.throws(() => root.open(checkPath('docs/link')), { code: 'NOT_A_FILE' });
     }
     {
-      using root = SourceRoot.below(share, checkPath('link'));
+      using root = SourceRoot.below(() => share.reopen(), checkPath('link'));
       assert.equal(root.stat.type, 'link');
       assert.equal(root.readlink(), '../secret');
       assert.throws(() => root.open([root.name]), { code: 'NOT_A_FILE' });
     }
-    assert.throws(() => SourceRoot.below(share, checkPath('up/secret')), { code: 'NOT_A_FOLDER' });
-    assert.throws(() => SourceRoot.below(share, checkPath('alias/file')), { code: 'NOT_A_FOLDER' });
-    assert.throws(() => SourceRoot.below(share, checkPath('missing')), { code: 'NOT_FOUND' });
-    assert.throws(() => SourceRoot.below(share, []), { code: 'USAGE' });
+    assert.throws(() => SourceRoot.below(() => share.reopen(), checkPath('up/secret')), {
+      code: 'NOT_A_FOLDER',
+    });
+    assert.throws(() => SourceRoot.below(() => share.reopen(), checkPath('alias/file')), {
+      code: 'NOT_A_FOLDER',
+    });
+    assert.throws(() => SourceRoot.below(() => share.reopen(), checkPath('missing')), { code: 'NOT_FOUND' });
+    assert.throws(() => SourceRoot.below(() => share.reopen(), []), { code: 'USAGE' });
     assert.equal(openDescriptors(), before);
     assert.equal(share.stat(name('folder')).type, 'folder');
   });
@@ -286,7 +290,7 @@ suite('what lies below a share', () => {
     writeFileSync(join(path, 'tree', 'file'), 'public');
     mkdirSync(join(base, 'outside'));
     writeFileSync(join(base, 'outside', 'file'), 'secret');
-    using root = SourceRoot.below(share, checkPath('tree'));
+    using root = SourceRoot.below(() => share.reopen(), checkPath('tree'));
     const seen = share.child(name('tree'));
     const stat = seen.stat(name('file'));
     seen.close();
@@ -304,12 +308,36 @@ suite('what lies below a share', () => {
   });
 });
 
+test('a root that was closed opens again, and not where another folder has its place', (t) => {
+  const { path } = temporaryRoot(t);
+  for (const folder of ['a', 'b']) {
+    mkdirSync(join(path, folder, 'tree'), { recursive: true });
+    writeFileSync(join(path, folder, 'tree', 'file'), folder);
+    writeFileSync(join(path, folder, 'file'), folder);
+  }
+  const before = openDescriptors();
+  const roots = [SourceRoot.named(join(path, 'a', 'tree')), SourceRoot.named(join(path, 'a', 'file'))];
+  const ways = [checkPath('tree/file'), checkPath('file')];
+  for (const root of roots) root.close();
+  assert.equal(openDescriptors(), before);
+  for (const [index, root] of roots.entries()) {
+    using file = root.open(ways[index] ?? []);
+    assert.equal(file.size, 1);
+    root.close();
+  }
+  renameSync(join(path, 'a'), join(path, 'aside'));
+  renameSync(join(path, 'b'), join(path, 'a'));
+  for (const [index, root] of roots.entries())
+    assert.throws(() => root.open(ways[index] ?? []), { code: 'SOURCE_CHANGED' });
+  assert.equal(openDescriptors(), before);
+});
+
 test('a share by its path works where descriptors have none', (t) => {
   const { path } = temporaryRoot(t);
   mkdirSync(join(path, 'folder'));
   writeFileSync(join(path, 'folder', 'file'), 'text');
   using share = Folder.open(path, { anchor: 'path' });
-  using root = SourceRoot.below(share, checkPath('folder'));
+  using root = SourceRoot.below(() => share.reopen(), checkPath('folder'));
   using file = root.open(checkPath('folder/file'));
   assert.equal(file.size, 4);
 });
