@@ -289,6 +289,11 @@ export function encodeResult(result: EntryResult): Buffer {
   return buffer;
 }
 
+/** Whether an entry is at the target now. */
+export function isSound(outcome: OutcomeCode): boolean {
+  return outcome === OUTCOME.committed || outcome === OUTCOME.same;
+}
+
 /** Reads a RESULT payload: settled entries of one batch, in views on it. Throws BAD_MESSAGE. */
 export function readResults(payload: Buffer): EntryResult[] {
   const results: EntryResult[] = [];

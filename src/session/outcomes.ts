@@ -13,12 +13,14 @@ const OUTCOME_NAMES: Record<number, FileOutcome['outcome']> = {
 
 /** Turns a settled entry into what people are told. */
 function fileOutcome(row: Settled): FileOutcome {
-  const { path, size, digest, note, mtime, there } = row;
+  const { path, size, digest, note, saved, mtime, there } = row;
   const outcome = OUTCOME_NAMES[row.outcome] ?? 'failed';
   const failed = outcome === 'failed' || outcome === 'skipped';
   const told = { path, outcome, size, digest };
+  // In a drop-box only this end knows the name.
+  const savedAs = saved === undefined || saved === lastName(path) ? note : saved;
   // As nearly all of a million are.
-  if (!failed && !row.linked && row.kind !== ENTRY.link && note === '') return told;
+  if (!failed && !row.linked && row.kind !== ENTRY.link && note === '' && saved === undefined) return told;
   return {
     ...told,
     ...(failed && { code: row.flag, reason: note }),
@@ -26,12 +28,16 @@ function fileOutcome(row: Settled): FileOutcome {
     ...(there && { there: { size: there.size, mtime: dateOf(there.mtime) } }),
     ...(row.linked && { linked: true as const }),
     ...(row.kind === ENTRY.link && { symlink: true as const }),
-    ...(outcome === 'committed' && note !== '' && { savedAs: note }),
+    ...(!failed && savedAs !== '' && { savedAs }),
   };
 }
 
 function dateOf(microseconds: number): Date {
   return new Date(microseconds / 1000);
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 export class Outcomes {

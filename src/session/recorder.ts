@@ -187,8 +187,11 @@ export class Recorder {
 }
 
 /** Where a transfer was received to; nothing for one that was sent, or that went into a pipe. */
-function targetOf({ place }: TransferEnd): ReceiptEnd['target'] {
+function targetOf({ place, renamedRoots }: TransferEnd): ReceiptEnd['target'] {
   if (!place || place.stream || place.dryRun) return undefined;
   const folder = [place.folder, ...place.below].join('/');
-  return { folder, names: place.names.map(([offered, name]) => [offered, name]) };
+  return {
+    folder,
+    names: place.names.map(([offered, name]) => [offered, renamedRoots.get(offered) ?? name]),
+  };
 }

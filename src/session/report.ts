@@ -67,7 +67,7 @@ export interface FileOutcome {
   readonly digest: string | undefined;
   readonly code?: ErrorCode;
   readonly reason?: string;
-  /** The name it got where its own was taken. */
+  /** The name it got, now or by an earlier transfer, where its own was taken. */
   readonly savedAs?: string;
   /** Of a file that failed with EXISTS: when it was last changed where it comes from. */
   readonly mtime?: Date;

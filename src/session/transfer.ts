@@ -88,6 +88,8 @@ export class TransferEnd {
   readonly names: readonly string[];
   /** Where it is received to, once it is known. */
   place: TargetPlace | undefined;
+  /** Receiving: names that roots got in place of their own. */
+  readonly renamedRoots = new Map<string, string>();
   /** Receiving: the sender has said that it has the receipt, so that it won't go on with this. */
   isAcknowledged = false;
   readonly #isDryRun: boolean;
@@ -299,6 +301,12 @@ export class TransferEnd {
     return line;
   }
 
+  #settled(rows: readonly Settled[]): void {
+    const names = savedNames(rows);
+    for (const [path, name] of names) if (!path.includes('/')) this.renamedRoots.set(path, name);
+    this.#host.settled(this, this.#outcomes.add(rows), names);
+  }
+
   #fromWorker(message: FromWorker): void {
     switch (message.kind) {
       case 'frame':
@@ -308,7 +316,7 @@ export class TransferEnd {
         this.#frames.take(message);
         return;
       case 'settled':
-        this.#host.settled(this, this.#outcomes.add(message.rows), savedNames(message.rows));
+        this.#settled(message.rows);
         return;
       case 'current':
         this.#current = message.path;

@@ -33,7 +33,7 @@ export async function* verifyReceived(
   const below = resolve(path);
   const seen = new Set<string>();
   for (const name of await receipts.names()) {
-    const files = new Map<string, string>();
+    const files: [path: string, savedAs: string | undefined, digest: string][] = [];
     let where: { readonly folder: string; readonly names: ReadonlyMap<string, string> } | undefined;
     let received = new Date(0);
     for await (const line of receipts.read(name)) {
@@ -42,12 +42,13 @@ export async function* verifyReceived(
         received = line.ended;
       }
       if (line.line === 'file' && line.digest && (line.outcome === 'committed' || line.outcome === 'same'))
-        files.set(line.savedAs === undefined ? line.path : besides(line.path, line.savedAs), line.digest);
+        files.push([line.path, line.savedAs, line.digest]);
     }
     if (!where) continue;
-    for (const [relative, expected] of files) {
+    for (const [relative, savedAs, expected] of files) {
       const [root = '', ...rest] = relative.split('/');
-      const full = [where.folder, where.names.get(root) ?? root, ...rest].join('/');
+      const own = [where.folder, where.names.get(root) ?? root, ...rest];
+      const full = (savedAs === undefined ? own : [...own.slice(0, -1), savedAs]).join('/');
       // The newest receipt is read first, and its word holds.
       if ((full !== below && !full.startsWith(`${below}/`)) || seen.has(full)) continue;
       seen.add(full);
@@ -59,10 +60,6 @@ export async function* verifyReceived(
     throw errorOf('NOT_FOUND', 'no receipt speaks of anything there', {
       hint: 'only what was received on this machine, by this user, can be checked',
     });
-}
-
-function besides(path: string, savedAs: string): string {
-  return [...path.split('/').slice(0, -1), savedAs].join('/');
 }
 
 async function look(path: string, expected: string): Promise<Pick<VerifiedFile, 'state' | 'found'>> {

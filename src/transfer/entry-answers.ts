@@ -64,6 +64,7 @@ export class EntryAnswers<Folder> {
     if (live.entry.kind === ENTRY.folder) return this.#answerFolder(live, folder, name);
     const earlier = this.#store.renamed(live.path);
     if (earlier !== undefined && this.#isThere(live, folder, earlier)) {
+      live.saved = earlier;
       if (live.entry.kind === ENTRY.link) return this.#settled(live, OUTCOME.same);
       live.place = 'rename';
       return this.#describe(live, folder, earlier, live.entry.size, true);
@@ -94,6 +95,7 @@ export class EntryAnswers<Folder> {
       const earlier = this.#store.renamed(live.path);
       if (earlier !== undefined && this.#store.present(folder, earlier)?.kind === 'folder') {
         live.name = earlier;
+        live.saved = earlier;
         this.#folders.descend(live, { ...this.#store.enter(folder, earlier, mode), created: true });
         return this.#settled(live, OUTCOME.same);
       }
@@ -147,7 +149,8 @@ export class EntryAnswers<Folder> {
     if (present && this.#policy(live, present) === 'skip') return this.#skip(live);
     const isSame = (other: SafeName, { kind }: Present) =>
       kind === 'link' && this.#store.linkTarget(folder, other) === target;
-    if (present && this.#copyOf(folder, name, isSame) !== undefined) return this.#settled(live, OUTCOME.same);
+    live.saved = present && this.#copyOf(folder, name, isSame);
+    if (live.saved !== undefined) return this.#settled(live, OUTCOME.same);
     if (present && live.place === 'never') throw errorOf('EXISTS');
     if (this.#options.dryRun) return this.#would(live, present !== undefined);
     const { mode, mtime } = live.entry;
@@ -213,6 +216,7 @@ export class EntryAnswers<Folder> {
       const isIt = (_: SafeName, other: Present) =>
         other.kind === 'file' && other.size === size && other.mtime === live.entry.mtime;
       const copy = this.#copyOf(folder, name, isIt);
+      live.saved = copy;
       if (copy !== undefined) return this.#describe(live, folder, copy, size, true);
       if (present.kind === 'file' && present.size === size)
         return this.#describe(live, folder, name, size, true);
@@ -252,7 +256,7 @@ export class EntryAnswers<Folder> {
   }
 
   #settled(live: LiveEntry<Folder>, outcome: OutcomeCode): Answer {
-    live.batch.afterAnswers.push(() => this.#settlement.settle(live, outcome, 'OK', NO_DIGEST, ''));
+    live.batch.afterAnswers.push(() => this.#settlement.settleSound(live, outcome, NO_DIGEST));
     return { code: ANSWER.skip };
   }
 

@@ -209,7 +209,7 @@ export class Receiver<Folder> {
       if (live.state === 'wanted' || !known?.equals(row.digest))
         throw errorOf('BAD_MESSAGE', 'the source calls a file the same that is not');
       this.#settlement.countSkipped(live);
-      this.#settlement.settle(live, OUTCOME.same, 'OK', row.digest, '');
+      this.#settlement.settleSound(live, OUTCOME.same, row.digest);
     }
   }
 
@@ -221,6 +221,7 @@ export class Receiver<Folder> {
       throw errorOf('BAD_MESSAGE', 'the source compared what it was not asked to');
     this.#bases.close(live);
     live.digest = undefined;
+    live.saved = undefined;
     const { existing } = this.#options;
     try {
       if (live.place === 'never') {

@@ -28,6 +28,7 @@ import {
   type EntryResult,
   encodeDone,
   entryBytes,
+  isSound,
   NO_DIGEST,
   OUTCOME,
   readAnswers,
@@ -346,5 +347,5 @@ export class Sender<Reference> {
 /** The name that a file got, or the reason why it has none. */
 function noteOf({ outcome, note }: EntryResult): string {
   if (note.length === 0) return '';
-  return outcome === OUTCOME.committed ? decodeName(note) : Buffer.from(note).toString('utf8');
+  return isSound(outcome) ? decodeName(note) : Buffer.from(note).toString('utf8');
 }

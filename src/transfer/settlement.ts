@@ -3,7 +3,15 @@ import { createDigest } from '../crypto/digest.ts';
 import { errorOf, type FlagName } from '../errors.ts';
 import { flagNumber } from '../protocol/flags.ts';
 import { FRAME, type FrameHeader, MAX_META_PAYLOAD, makeFrame } from '../protocol/frame.ts';
-import { cutText, ENTRY, encodeResult, NO_DIGEST, OUTCOME, type OutcomeCode } from '../protocol/manifest.ts';
+import {
+  cutText,
+  ENTRY,
+  encodeResult,
+  isSound,
+  NO_DIGEST,
+  OUTCOME,
+  type OutcomeCode,
+} from '../protocol/manifest.ts';
 import type { BasisJobs } from './basis-jobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { ManifestFolders } from './manifest-folders.ts';
@@ -108,12 +116,17 @@ export class Settlement<Folder> {
     this.settle(live, OUTCOME.skipped, 'EXISTS', NO_DIGEST, note);
   }
 
-  /** The entry has its place. The source is told the name, where it is another than its own and no secret. */
+  /** The entry has its place. */
   commit(live: LiveEntry<Folder>, saved: SafeName, digest: Buffer): void {
-    const { blind } = this.#options;
-    const note = saved === live.name || blind ? '' : saved;
-    if (saved !== live.name || blind) live.saved = saved;
-    this.settle(live, OUTCOME.committed, 'OK', digest, note);
+    live.saved = saved === live.name && !this.#options.blind ? undefined : saved;
+    this.settleSound(live, OUTCOME.committed, digest);
+  }
+
+  /** The entry is here. The source is told under which name, where it is another than its own and no secret. */
+  settleSound(live: LiveEntry<Folder>, outcome: OutcomeCode, digest: Buffer): void {
+    const { name, saved } = live;
+    const isOther = saved !== undefined && saved !== name && !this.#options.blind;
+    this.settle(live, outcome, 'OK', digest, isOther ? saved : '');
   }
 
   /** A dry run says what a real one would do, where something is there under the name and where not. */
@@ -137,7 +150,7 @@ export class Settlement<Folder> {
       outcome,
       flag: flagNumber(flag),
       digest,
-      note: note === '' ? EMPTY : outcome === OUTCOME.committed ? encodeName(note) : cutText(note),
+      note: note === '' ? EMPTY : isSound(outcome) ? encodeName(note) : cutText(note),
     });
     if (batch.resultBytes + result.length > RESULT_LIMIT) this.#flush(batch);
     batch.results.push(result);
@@ -206,9 +219,8 @@ function settledRow(
   note: string,
 ): Settled {
   const { kind } = entry;
-  const sound = outcome === OUTCOME.committed || outcome === OUTCOME.same;
   // By size and time alone nobody knows the digest.
-  const there = kind === ENTRY.file && sound && !digest.equals(NO_DIGEST);
+  const there = kind === ENTRY.file && isSound(outcome) && !digest.equals(NO_DIGEST);
   return {
     path,
     kind,

@@ -9,7 +9,7 @@ import { dialSession, type RawSession } from '../server/wire-dialler.ts';
 import { entry, manifest, pack, putting, wordOf } from '../server/wire-frames.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
 import { Relay } from '../soak/relay.ts';
-import { noise, type Pair, pair, sceneFolder } from './machines.ts';
+import { noise, type Pair, pair, sceneFolder, verified } from './machines.ts';
 
 const MIB = 1024 * 1024;
 
@@ -47,6 +47,28 @@ async function answerTo(session: RawSession, target: string, continues: string):
   lane.frame(FRAME.manifest, manifest(entry('a')), { flags: FLAG_LAST });
   return (await lane.next())?.payload;
 }
+
+test('what got another name in a drop-box is known by it when it is verified', async (t) => {
+  const { base, box, alice, bob, session } = await boxed(t);
+  mkdirSync(join(box, 'folder'));
+  writeFileSync(join(box, 'folder', 'b'), 'older');
+  const out = join(base, 'out');
+  mkdirSync(join(out, 'folder'), { recursive: true });
+  writeFileSync(join(out, 'a'), 'mine');
+  writeFileSync(join(out, 'folder', 'b'), 'mine, too');
+  const { outcomes } = await session.put([join(out, 'a'), join(out, 'folder')], '/box/');
+  assert.ok(
+    outcomes.every(({ savedAs }) => savedAs === undefined),
+    'whoever sends is not told',
+  );
+  assert.equal(readFileSync(join(box, 'folder (2)', 'b'), 'utf8'), 'mine, too');
+  await alice.close();
+  await bob.close();
+  assert.deepEqual(await verified(bob, box), [
+    ['a (2)', 'intact'],
+    ['b', 'intact'],
+  ]);
+});
 
 suite('two who put the same name into a drop-box at once', () => {
   for (const size of [100, 2 * MIB])

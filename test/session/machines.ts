@@ -1,7 +1,7 @@
 /** Two real machines that share files over loopback: homes of their own, with keys of the vectors, in one process. */
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { serializeIdentity } from '../../src/crypto/identity.ts';
 import type { Listener, ListenOptions, Localstream, Session } from '../../src/index.ts';
@@ -104,4 +104,14 @@ export function noise(size: number, seed = 1): Buffer {
     if (size >= 8) bytes.writeUInt32LE((Math.imul(seed + 1, 2654435761) ^ offset) >>> 0, place);
   }
   return bytes;
+}
+
+/** What a machine finds of what it has received, by the last component of each path. */
+export async function verified(
+  machine: Localstream,
+  folder: string,
+): Promise<[name: string, state: string][]> {
+  const found: [string, string][] = [];
+  for await (const { path, state } of machine.verify(folder)) found.push([basename(path), state]);
+  return found.sort();
 }

@@ -21,7 +21,7 @@ import { identities } from '../crypto/fixed.ts';
 import { needs } from '../needs.ts';
 import { afterwards, until } from '../server/wire-machines.ts';
 import { survey } from '../transfer/engine-tree.ts';
-import { machine, noise, pair } from './machines.ts';
+import { machine, noise, pair, verified } from './machines.ts';
 
 const MIB = 1024 * 1024;
 const AWKWARD = [
@@ -267,6 +267,41 @@ test('digests are those of b3sum', needs('b3sum'), async (t) => {
     one.digest,
     execFileSync('b3sum', ['--no-names', join(local, 'one')], { encoding: 'utf8' }).trim(),
   );
+});
+
+test('what was renamed is known by the name that it has: again, in its receipt and when it is verified', async (t) => {
+  const { base, share, local, session, alice, bob } = await pair(t);
+  const out = join(base, 'out');
+  mkdirSync(out);
+  for (const [folder, text] of [
+    [share, 'new'],
+    [local, 'the other'],
+    [out, 'one more'],
+  ] as const) {
+    writeFileSync(join(folder, 'x'), text);
+    mkdirSync(join(folder, 'tree'));
+    symlinkSync(text, join(folder, 'tree', 'link'));
+  }
+  const all = (folder: string) => ['x', 'tree'].map((name) => `${folder}/${name}`);
+  const rename = { existing: 'rename' } as const;
+  for (const run of [
+    () => session.get(all('/share'), `${local}/`, rename),
+    () => session.put(all(out), '/share/', rename),
+  ])
+    for (const outcome of ['committed', 'same', 'same']) {
+      const { outcomes } = await run();
+      assert.deepEqual(outcomes.map((of) => [of.path, of.outcome, of.savedAs]).sort(), [
+        ['tree/link', outcome, 'link (2)'],
+        ['x', outcome, 'x (2)'],
+      ]);
+    }
+  await alice.close();
+  await bob.close();
+  for (const [machine, folder] of [
+    [alice, local],
+    [bob, share],
+  ] as const)
+    assert.deepEqual(await verified(machine, folder), [['x (2)', 'intact']]);
 });
 
 test('no path, or more than can be asked for, is a wrong call and ends no session', async (t) => {
