@@ -15,6 +15,7 @@ interface Entry {
   readonly name: string | Uint8Array;
   readonly extra: string | Uint8Array;
   readonly linked?: true;
+  readonly stored?: number;
 }
 
 const file: Entry = {
@@ -41,11 +42,12 @@ const failed: Entry = {
 /** One entry as it crosses; its flags and the lengths can be given falsely. */
 function entryBytes(entry: Entry, lie: { flags?: number; name?: number; extra?: number } = {}): Buffer {
   const { kind, mode, mtime, size } = entry;
-  const [name, extra] = [join(entry.name), join(entry.extra)];
+  const { linked = false, stored } = entry;
+  const [name, extra] = [join(entry.name), stored === undefined ? join(entry.extra) : u64(stored)];
   const lengths = [u16(lie.name ?? name.length), u16(lie.extra ?? extra.length)];
   return join(
     u8(kind),
-    u8(lie.flags ?? (entry.linked ? 1 : 0)),
+    u8(lie.flags ?? (linked ? 1 : 0) + (stored === undefined ? 0 : 2)),
     u16(mode),
     u64(mtime),
     u64(size),
@@ -104,6 +106,8 @@ function manifestGroup(): object {
       'a folder and what is in it': entries(folder, file, link, failed, leave),
       'a folder that cannot be listed': entries(folder, { ...failed, name: '.' }, leave),
       'a file with other names': entries({ ...file, linked: true }),
+      'a sparse file': entries({ ...file, size: 5_000_000, stored: 4096 }),
+      'a sparse file with other names': entries({ ...file, size: 2 ** 40, linked: true, stored: 0 }),
       'every permission': entries({ ...file, mode: 0o777 }),
     },
     {
@@ -112,7 +116,12 @@ function manifestGroup(): object {
       'a byte more': hex(whole, u8(0)),
       'kind 0': hex(entryBytes({ ...file, kind: 0 })),
       'kind 6': hex(entryBytes({ ...file, kind: 6 })),
-      'a flag that nobody knows': hex(entryBytes(file, { flags: 2 })),
+      'a flag that nobody knows': hex(entryBytes(file, { flags: 4 })),
+      'a sparse file that does not say what it takes': hex(entryBytes(file, { flags: 2 })),
+      'a sparse file that says it in four bytes': hex(entryBytes({ ...file, extra: 'four' }, { flags: 2 })),
+      'a sparse file that takes all its bytes': hex(entryBytes({ ...file, stored: 5 })),
+      'a sparse stream': hex(entryBytes({ ...file, size: -1, stored: 0 })),
+      'a sparse folder': hex(entryBytes({ ...folder, stored: 0 })),
       'every flag': hex(entryBytes(file, { flags: 255 })),
       'a folder that is linked': hex(entryBytes(folder, { flags: 1 })),
       'a mode with the setuid bit': hex(entryBytes({ ...file, mode: 0o4755 })),

@@ -30,31 +30,42 @@ export interface ManifestEntry {
   readonly name: Uint8Array;
   /** A file that has other names too: it arrives as a copy of its own. */
   readonly linked?: true;
+  /** Of a sparse file: the bytes that it takes on the disk of the source, fewer than {@link size}. */
+  readonly stored?: number;
   /** Target of a link, reason of a failed entry; empty otherwise. */
   readonly extra: Uint8Array;
 }
 
-/** Flag of an entry: see {@link ManifestEntry.linked}. */
+/** Flags of an entry: see {@link ManifestEntry.linked} and {@link ManifestEntry.stored}. */
 const LINKED = 1;
+const SPARSE = 2;
+const STORED_BYTES = 8;
 const ENTRY_FIXED = 1 + 1 + 2 + 8 + 8 + 2 + 2;
 const EMPTY = new Uint8Array(0);
 
 /** Bytes that an entry takes in a batch. */
-export function entryBytes(entry: Pick<ManifestEntry, 'name' | 'extra'>): number {
-  return ENTRY_FIXED + entry.name.length + entry.extra.length;
+export function entryBytes(entry: Pick<ManifestEntry, 'name' | 'extra' | 'stored'>): number {
+  return ENTRY_FIXED + entry.name.length + extraBytes(entry);
+}
+
+function extraBytes({ extra, stored }: Pick<ManifestEntry, 'extra' | 'stored'>): number {
+  return stored === undefined ? extra.length : STORED_BYTES;
 }
 
 /** Writes an entry at `offset` and returns the offset behind it. */
 export function writeEntry(buffer: Buffer, entry: ManifestEntry, offset: number): number {
   buffer.writeUInt8(entry.kind, offset);
-  buffer.writeUInt8(entry.linked ? LINKED : 0, offset + 1);
+  const { stored } = entry;
+  buffer.writeUInt8((entry.linked ? LINKED : 0) | (stored === undefined ? 0 : SPARSE), offset + 1);
   buffer.writeUInt16BE(entry.mode, offset + 2);
   writeInt64(buffer, entry.mtime, offset + 4);
   writeInt64(buffer, entry.size, offset + 12);
   buffer.writeUInt16BE(entry.name.length, offset + 20);
-  buffer.writeUInt16BE(entry.extra.length, offset + 22);
+  buffer.writeUInt16BE(extraBytes(entry), offset + 22);
   buffer.set(entry.name, offset + ENTRY_FIXED);
-  buffer.set(entry.extra, offset + ENTRY_FIXED + entry.name.length);
+  const extra = offset + ENTRY_FIXED + entry.name.length;
+  if (stored === undefined) buffer.set(entry.extra, extra);
+  else writeInt64(buffer, stored, extra);
   return offset + entryBytes(entry);
 }
 
@@ -93,6 +104,10 @@ function isSizeOf(kind: number, size: number): boolean {
   return kind === ENTRY.failed ? size > 0 && size <= MAX_FLAG : size === 0;
 }
 
+function mostFlags(kind: number): number {
+  return kind === ENTRY.file ? LINKED | SPARSE : 0;
+}
+
 /** Reads a whole batch. Throws BAD_MESSAGE when it is empty, over {@link MAX_BATCH_ENTRIES}, cut or too long. */
 export function readEntries(payload: Buffer): ManifestEntry[] {
   const entries: ManifestEntry[] = [];
@@ -108,23 +123,30 @@ export function readEntries(payload: Buffer): ManifestEntry[] {
     const size = readInt64(payload, offset + 12, 'a size');
     const mtime = readInt64(payload, offset + 4, 'a time');
     const end = offset + ENTRY_FIXED + nameLength + extraLength;
-    const linked = flags === LINKED && kind === ENTRY.file;
-    if (!KINDS.has(kind) || (flags !== 0 && !linked) || mode > 0o777 || end > payload.length)
+    if (!KINDS.has(kind) || flags > mostFlags(kind) || mode > 0o777 || end > payload.length)
       throw malformed('a manifest entry');
+    const isSparse = (flags & SPARSE) !== 0;
     // Longer names are carried, so that a name which this system can't hold fails alone and by name.
     if (extraLength > MAX_LINK_BYTES || (kind === ENTRY.leave) !== (nameLength === 0))
       throw malformed('a manifest entry');
-    if (!isSizeOf(kind, size) || (extraLength > 0 && kind !== ENTRY.link && kind !== ENTRY.failed))
+    if (
+      !isSizeOf(kind, size) ||
+      (extraLength > 0 && !isSparse && kind !== ENTRY.link && kind !== ENTRY.failed)
+    )
       throw malformed('a manifest entry');
     const nameEnd = offset + ENTRY_FIXED + nameLength;
+    if (isSparse && extraLength !== STORED_BYTES) throw malformed('a manifest entry');
+    const stored = isSparse ? readInt64(payload, nameEnd, 'a size') : undefined;
+    if (stored !== undefined && (stored < 0 || stored >= size)) throw malformed('a manifest entry');
     entries.push({
       kind: kind as EntryKind,
       mode,
       mtime,
       size,
-      ...(linked && { linked: true as const }),
+      ...((flags & LINKED) !== 0 && { linked: true as const }),
+      ...(stored !== undefined && { stored }),
       name: Uint8Array.prototype.slice.call(payload, offset + ENTRY_FIXED, nameEnd),
-      extra: extraLength === 0 ? EMPTY : Uint8Array.prototype.slice.call(payload, nameEnd, end),
+      extra: extraLength === 0 || isSparse ? EMPTY : Uint8Array.prototype.slice.call(payload, nameEnd, end),
     });
     offset = end;
   }

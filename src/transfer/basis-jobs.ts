@@ -8,7 +8,7 @@ import { FLAG_COMPARE, FLAG_LAST, FRAME, makeFrame, PIECE_BYTES } from '../proto
 import { ANSWER, type Answer, encodeBasis, MAX_BASIS_PIECES } from '../protocol/manifest.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
-import type { Basis, LiveEntry } from './receiver-entries.ts';
+import { type Basis, type LiveEntry, roomOf } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { TargetStore } from './target-store.ts';
 
@@ -87,7 +87,7 @@ export class BasisJobs<Folder> {
       basis.partial = partial;
       basis.length = describedBytes(partial.held, entry.size);
       this.#budget.look();
-      this.#budget.reserve(live, entry.size - partial.held);
+      this.#budget.reserve(live, Math.min(roomOf(entry), entry.size - partial.held));
     }
     if (basis.from.old === undefined || basis.length > 0) return;
     basis.partial?.keep();

@@ -22,7 +22,7 @@ import { decodeName, type SafeName } from './name.ts';
 import { refusePartialName } from './partial.ts';
 import type { PieceBuffer } from './piece-buffer.ts';
 import { isRemnant } from './publish.ts';
-import { type Branch, failureOf, type LiveEntry } from './receiver-entries.ts';
+import { type Branch, failureOf, type LiveEntry, roomOf } from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import type { Settlement } from './settlement.ts';
 import type { Present, TargetStore } from './target-store.ts';
@@ -234,7 +234,7 @@ export class EntryAnswers<Folder> {
     // What a partial holds need not be set aside: how much that is shows when it is opened.
     if (size >= 0 && !this.#options.blind && this.#store.hasPartial(folder, name))
       return this.#bases.start(live, { partial: true, old: old && large ? name : undefined }, false);
-    this.#budget.reserve(live, size);
+    this.#budget.reserve(live, roomOf(live.entry));
     if (old) return this.#describe(live, folder, name, size, false);
     live.branch.expectsFiles = true;
     return { code: ANSWER.send };

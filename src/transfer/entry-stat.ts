@@ -23,7 +23,9 @@ export interface EntryStat {
   readonly links: number;
   /** User id of the owner. */
   readonly owner: number;
-  /** Whether it takes less room on disk than it has bytes. */
+  /** Bytes that it takes on the disk. */
+  readonly stored: number;
+  /** Whether that is less than it has. */
   readonly sparse: boolean;
 }
 
@@ -64,6 +66,7 @@ export function fsTime(time: number): string {
 export function entryStat(stats: BigIntStats): EntryStat {
   const mode = Number(stats.mode);
   const size = Number(stats.size);
+  const stored = Number(stats.blocks) * 512;
   return {
     type: typeOf(mode),
     size,
@@ -75,7 +78,8 @@ export function entryStat(stats: BigIntStats): EntryStat {
     inode: stats.ino,
     links: Number(stats.nlink),
     owner: Number(stats.uid),
-    sparse: Number(stats.blocks) * 512 < size,
+    stored,
+    sparse: stored < size,
   };
 }
 

@@ -272,7 +272,8 @@ export class IncomingFile<Folder> {
       file.position = end;
       this.#options.counters.bytes += length;
       const held = file.live.basis?.partial?.held ?? 0;
-      this.#budget.use(file.live, Math.max(0, end - Math.max(position, held)));
+      const isFree = hole && file.live.entry.stored !== undefined;
+      if (!isFree) this.#budget.use(file.live, Math.max(0, end - Math.max(position, held)));
     } catch (error) {
       this.#giveUp(file, error);
     }

@@ -136,6 +136,11 @@ export function addEntry<Folder>(
   return live;
 }
 
+/** Bytes that a file will take on the disk, as far as that is known: holes take none. */
+export function roomOf({ size, stored }: ManifestEntry): number {
+  return stored === undefined ? size : Math.min(size, stored);
+}
+
 /** Digest of the old target of a file, where it is as long as the new one will be. */
 export function oldDigest({ basis, entry }: LiveEntry<unknown>): Buffer | undefined {
   const whole = basis?.old && basis.old.size === entry.size && basis.length === entry.size;

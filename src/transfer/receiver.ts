@@ -29,7 +29,14 @@ import { IncomingFile } from './incoming-file.ts';
 import { ManifestFolders } from './manifest-folders.ts';
 import { decodeName } from './name.ts';
 import { PieceBuffer } from './piece-buffer.ts';
-import { addEntry, failureOf, type LiveBatch, type LiveEntry, oldDigest } from './receiver-entries.ts';
+import {
+  addEntry,
+  failureOf,
+  type LiveBatch,
+  type LiveEntry,
+  oldDigest,
+  roomOf,
+} from './receiver-entries.ts';
 import type { ReceiverOptions } from './receiver-options.ts';
 import { Settlement } from './settlement.ts';
 import type { Placement, TargetStore } from './target-store.ts';
@@ -234,7 +241,7 @@ export class Receiver<Folder> {
         return;
       }
       this.#budget.look();
-      this.#budget.reserve(live, live.entry.size);
+      this.#budget.reserve(live, roomOf(live.entry));
       live.state = 'wanted';
       const answer = makeFrame(FRAME.reanswer, encodeAnswers([{ code: ANSWER.send }]), header);
       this.#options.emit(answer);

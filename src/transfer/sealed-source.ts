@@ -70,8 +70,8 @@ function asSealed(
   if (encoded.length > MOST_NAME_BYTES) throw errorOf('BAD_NAME', 'the name is too long to be sealed');
   const marks = seen ? stateText(seen) : randomUUID();
   const { mode, mtime, size } = entry;
-  // That it has other names here is nobody's business.
-  const { linked: _, ...told } = entry;
+  // That it has other names here is nobody's business, and a seal has no holes.
+  const { linked: _, stored: __, ...told } = entry;
   return {
     entry: { ...told, name: encoded, mode: SEALED_MODE, size: sealedSize(size, spec) },
     file: { name, mtime: Math.trunc(mtime / 1000), mode, size, marks },

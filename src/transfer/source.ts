@@ -2,6 +2,7 @@
 import { basename, resolve } from 'node:path';
 import { errorOf, LocalstreamError, meaningOf } from '../errors.ts';
 import { flagNumber, flagOfError } from '../protocol/flags.ts';
+import { PIECE_BYTES } from '../protocol/frame.ts';
 import { MAX_PATHS, MAX_TEXT } from '../protocol/limits.ts';
 import { ENTRY, type ManifestEntry } from '../protocol/manifest.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
@@ -385,6 +386,8 @@ function toEntry(
     name: step.type === 'leave' ? EMPTY : encodeName(leaf),
     extra: step.type === 'link' ? encodeName(step.target) : EMPTY,
     ...(step.type === 'file' && stat.links > 1 && { linked: true as const }),
+    // Of small ones it makes no difference.
+    ...(step.type === 'file' && stat.sparse && stat.size > PIECE_BYTES && { stored: stat.stored }),
   };
   return {
     entry,

@@ -230,6 +230,7 @@ suite('manifest.json: manifest', () => {
         name: fromHex(bytes),
         extra: fromHex(extra),
         ...('linked' in flags && { linked: true as const }),
+        ...('stored' in flags && typeof flags.stored === 'number' && { stored: flags.stored }),
       }));
       assert.equal(toHex(writeEntries(given)), payload);
     });

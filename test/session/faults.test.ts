@@ -256,6 +256,26 @@ suite('a disk that is too small', needs('root'), () => {
     assert.deepEqual(partialsIn(share), []);
   });
 
+  test('takes a sparse file by what it stores, and not by its length', async (t) => {
+    const { share, local, session } = await onDisk(t, '8m');
+    for (const [name, data] of [
+      ['thin', MIB],
+      ['thick', 20 * MIB],
+    ] as const) {
+      writeFileSync(join(local, name), noise(data));
+      truncateSync(join(local, name), 64 * MIB);
+    }
+    const thin = await session.put([join(local, 'thin')], '/share/thin');
+    assert.equal(thin.code, 'OK');
+    const { size, blocks } = statSync(join(share, 'thin'));
+    assert.equal(size, 64 * MIB);
+    assert.ok(blocks * 512 < 2 * MIB);
+    const thick = await session.put([join(local, 'thick')], '/share/thick');
+    assert.equal(thick.code, 'NO_SPACE');
+    assert.equal(thick.bytesMoved, 0);
+    assert.match(thick.outcomes[0]?.reason ?? '', /: 21\.0 MB are needed/);
+  });
+
   test('or becomes so meanwhile: the file fails by name, the old one stays', async (t) => {
     const { share, local, session } = await onDisk(t, '24m');
     writeFileSync(join(share, 'big'), 'old');

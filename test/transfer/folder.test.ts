@@ -135,12 +135,12 @@ for (const anchor of ['descriptor', 'path'] as const)
       symlinkSync('/etc', join(path, 'link'));
       execFileSync('mkfifo', [join(path, 'pipe')]);
       const stat = root.stat(name('file'));
-      const { ino, dev, nlink, uid, mtimeMs } = statSync(join(path, 'file'));
+      const { ino, dev, nlink, uid, blocks, mtimeMs } = statSync(join(path, 'file'));
       assert.deepEqual(
         { ...stat, mtime: undefined, mtimeNanoseconds: undefined, changedNanoseconds: undefined },
         {
           ...{ type: 'file', size: 4, mode: 0o4751, inode: BigInt(ino), device: BigInt(dev) },
-          ...{ links: nlink, owner: uid, sparse: false },
+          ...{ links: nlink, owner: uid, stored: blocks * 512, sparse: false },
           ...{ mtime: undefined, mtimeNanoseconds: undefined, changedNanoseconds: undefined },
         },
       );
