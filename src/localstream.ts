@@ -20,7 +20,7 @@ import { Users } from './server/users.ts';
 import { Recorder } from './session/recorder.ts';
 import { TrustedSessions } from './session/trusted-sessions.ts';
 import type { VerifiedFile } from './session/verify.ts';
-import type { Settings } from './settings.ts';
+import { CONNECT_OPTIONS, checkOptions, type Settings } from './settings.ts';
 import { ErrorLog } from './store/error-log.ts';
 import { prepareLocks } from './store/file-lock.ts';
 import { ensureHome, type Home, resolveHome } from './store/home.ts';
@@ -131,12 +131,13 @@ export class Localstream implements AsyncDisposable {
    * that keep multicast back: it knocks at every door, and listeners tell their operators. Nobody is trusted by it.
    *
    * @param options.port the setting `port` by default.
-   * @throws CANCELLED.
+   * @throws USAGE, CANCELLED.
    */
   async *scan(
     options: { readonly port?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ScannedPeer, void> {
     this.#requireOpen();
+    checkOptions(CONNECT_OPTIONS, options);
     const [{ scan }, { interfaceNames }] = await Promise.all([
       import('./client/scan.ts'),
       import('./discovery/interfaces.ts'),

@@ -22,8 +22,8 @@ interface Row<T> extends Rule<T> {
   readonly secret?: boolean;
 }
 
-/** Longest delay that a Node.js timer takes; above it, it would fire at once. */
-const LONGEST_TIMER = 2_147_483_647;
+/** Longest delay that a Node.js timer takes, in milliseconds; above it, it would fire at once. */
+export const LONGEST_TIMER = 2_147_483_647;
 const MOST_BYTES = Number.MAX_SAFE_INTEGER;
 
 /** Longest device name in bytes of UTF-8: a DNS label, since the name is also what mDNS announces. */
@@ -85,23 +85,25 @@ function secret<T>(rule: Rule<T>, about: string): Row<T> {
   return { ...rule, about, secret: true };
 }
 
+const PORT_RULE = whole('count', 1, 65535);
+const MAX_CONNECTIONS_RULE = whole('count', 1, 10_000);
+const CHUNK_RULE = whole('bytes', 1024, 4_194_304);
+const LANES_RULE = whole('count', 1, 16);
+const LIMIT_RULE = whole('rate', 1, MOST_BYTES);
+const EXISTING_RULE = choice('fail', 'overwrite', 'skip', 'rename', 'update');
+const RETRY_FOR_RULE = whole('milliseconds', 0, LONGEST_TIMER);
+
 const ROWS = {
   name: row(orNull(NAME_RULE, "the host's name"), 'the name by which other people see this device'),
-  port: row(whole('count', 1, 65535), 'the port that is opened and dialled where none is given'),
-  maxConnections: row(whole('count', 1, 10_000), 'peers that a listener lets in at once'),
-  chunk: row(whole('bytes', 1024, 4_194_304), 'plaintext of one data frame'),
-  lanes: row(
-    orNull(whole('count', 1, 16), 'by round trip'),
-    'connections that carry the bytes of one transfer',
-  ),
+  port: row(PORT_RULE, 'the port that is opened and dialled where none is given'),
+  maxConnections: row(MAX_CONNECTIONS_RULE, 'peers that a listener lets in at once'),
+  chunk: row(CHUNK_RULE, 'plaintext of one data frame'),
+  lanes: row(orNull(LANES_RULE, 'by round trip'), 'connections that carry the bytes of one transfer'),
   limit: row(
-    orNull(whole('rate', 1, MOST_BYTES), 'no limit'),
+    orNull(LIMIT_RULE, 'no limit'),
     'what all transfers of this process together may send and receive',
   ),
-  existing: row(
-    choice('fail', 'overwrite', 'skip', 'rename', 'update'),
-    'what happens to a target that exists',
-  ),
+  existing: row(EXISTING_RULE, 'what happens to a target that exists'),
   'inbox.folder': row(
     orNull(FOLDER_RULE, 'the folder inbox in the home'),
     'where offers go that are accepted without a place of their own',
@@ -112,7 +114,7 @@ const ROWS = {
   ),
   freeSpaceReserve: row(whole('bytes', 0, MOST_BYTES), 'free space that a transfer leaves on the disk'),
   receiptFiles: row(whole('count', 1, 1_000_000), 'files that a receipt lists one by one, failures first'),
-  retryFor: row(whole('milliseconds', 0, LONGEST_TIMER), 'how long a lost connection is dialled again'),
+  retryFor: row(RETRY_FOR_RULE, 'how long a lost connection is dialled again'),
   workers: row(
     orNull(whole('count', 1, 256), 'cores less one, at least 2'),
     'threads that read, hash and write files',
@@ -298,7 +300,9 @@ export function settingKey(key: string): SettingKey {
 }
 
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  // In JSON there is no NaN, and no bigint.
+  const isNumber = typeof value === 'number' || typeof value === 'bigint';
+  const text = (isNumber ? undefined : JSON.stringify(value)) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
@@ -354,6 +358,30 @@ export function checkSetting(key: SettingKey, value: unknown, place?: string): s
   throw errorOf('BAD_SETTING', `${key} can't be ${shown}${where}`, {
     hint: `it must be ${ROWS[key].allowed}`,
   });
+}
+
+/** What the caller of the library may say of one transfer in place of a setting. */
+export const TRANSFER_OPTIONS = {
+  chunk: CHUNK_RULE,
+  lanes: LANES_RULE,
+  limit: LIMIT_RULE,
+  existing: EXISTING_RULE,
+  retryFor: RETRY_FOR_RULE,
+};
+/** The same of a server that is dialled, and of a port that is opened: there 0 takes a free one. */
+export const CONNECT_OPTIONS = { port: PORT_RULE };
+export const LISTEN_OPTIONS = { port: whole('count', 0, 65535), maxConnections: MAX_CONNECTIONS_RULE };
+
+/**
+ * Checks what the caller of the library says in place of settings; what is left out is not looked at.
+ * @throws USAGE, naming what is allowed.
+ */
+export function checkOptions(rules: Readonly<Record<string, Rule<unknown>>>, options: object): void {
+  for (const [name, { schema, allowed }] of Object.entries(rules)) {
+    const value: unknown = Reflect.get(options, name);
+    if (value !== undefined && !v.is(schema, value))
+      throw errorOf('USAGE', `the option ${name} can't be ${quote(value)}: it must be ${allowed}`);
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
 import { errorOf } from '../errors.ts';
 import { MAX_TEXT } from '../protocol/limits.ts';
 import { escapeText } from '../protocol/text.ts';
+import { LONGEST_TIMER } from '../settings.ts';
 
 /** Takes the text as it is. */
 export function text(typed: string): string {
@@ -116,8 +117,11 @@ export function parseRate(typed: string): number {
 export function parseDuration(typed: string): number {
   const [, digits, unit = 's'] = /^(\d{1,9})(ms|s|m|h)?$/i.exec(typed) ?? [];
   const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit.toLowerCase()];
-  if (digits !== undefined && factor !== undefined) return Number(digits) * factor;
-  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not a time`, { hint: 'write 30s, 5m or 0' });
+  const milliseconds = digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+  if (milliseconds !== undefined && milliseconds <= LONGEST_TIMER) return milliseconds;
+  throw errorOf('USAGE', `"${escapeText(typed, 60)}" is not a time`, {
+    hint: 'write 30s, 5m or 0, 596h at the most',
+  });
 }
 
 const MOST_LANES = 16;

@@ -1,6 +1,6 @@
 /** The connection of a session, and another one in its place when it breaks: same server, same key, nothing asked again. */
 import type { SealSecret } from '../crypto/envelope-repeat.ts';
-import type { Fingerprint } from '../crypto/fingerprint.ts';
+import { type Fingerprint, parseFingerprint } from '../crypto/fingerprint.ts';
 import type { Identity } from '../crypto/identity.ts';
 import { errorOf, exitOf, LocalstreamError } from '../errors.ts';
 import type { Limiter } from '../net/limiter.ts';
@@ -13,7 +13,7 @@ import type { Recorder } from '../session/recorder.ts';
 import type { PeerInfo } from '../session/report.ts';
 import { typed } from '../session/transfers.ts';
 import type { TrustedSessions } from '../session/trusted-sessions.ts';
-import type { Settings } from '../settings.ts';
+import { CONNECT_OPTIONS, checkOptions, type Settings } from '../settings.ts';
 import type { TrustStore } from '../store/trust-store.ts';
 import type { UnopenedSeals } from '../store/unopened-seals.ts';
 import type { WorkerPool } from '../transfer/pool.ts';
@@ -97,7 +97,10 @@ export class Link {
     const { trust, settings } = host;
     const address = { host: options.host, port: options.port ?? settings.port };
     const { fingerprint, pinned, acceptNew, decide, pairing } = options;
+    checkOptions(CONNECT_OPTIONS, options);
     const expected = fingerprint ?? pinned;
+    // Any other text would be told as a key that has changed.
+    if (expected !== undefined) parseFingerprint(expected);
     const check =
       pairing === undefined
         ? new ServerTrust({ trust, address, fingerprint: expected, acceptNew, decide, unseen: host.unseen })

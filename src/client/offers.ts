@@ -14,7 +14,7 @@ import {
 } from '../session/offer.ts';
 import type { ReceiveOptions } from '../session/options.ts';
 import type { PeerInfo, Receipt } from '../session/report.ts';
-import type { Settings } from '../settings.ts';
+import { checkOptions, type Settings, TRANSFER_OPTIONS } from '../settings.ts';
 import { NO_EARLIER_PART } from '../transfer/target.ts';
 import type { ResumableTransfers } from './resumable-transfers.ts';
 
@@ -66,7 +66,8 @@ export class Offers {
       accept: async (target, options = {}) => {
         const into = target ?? insideOf(inbox);
         const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
-        // What is wrong with the target shows while the offer still stands.
+        // What is wrong with the options or the target shows while the offer still stands.
+        checkOptions(TRANSFER_OPTIONS, how);
         receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         this.#waiting.delete(id);
         return await this.#receive(incoming, into, how);
@@ -78,6 +79,7 @@ export class Offers {
       text: isText(incoming),
       read: async (options = {}) => {
         if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
+        checkOptions(TRANSFER_OPTIONS, options);
         this.#waiting.delete(id);
         return receivedText(await this.#receive(incoming, IN_MEMORY, options));
       },

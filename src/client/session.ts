@@ -12,7 +12,7 @@ import { type Offer, receivedPlace } from '../session/offer.ts';
 import type { GetOptions, PutOptions, SealedPutOptions, TransferOptions } from '../session/options.ts';
 import type { FileOutcome, PeerInfo, Receipt, TransferInfo } from '../session/report.ts';
 import type { SpeedDirection } from '../session/speed-tests.ts';
-import type { Settings } from '../settings.ts';
+import { checkOptions, type Settings, TRANSFER_OPTIONS } from '../settings.ts';
 import { filterRules } from '../transfer/filter-rules.ts';
 import { STREAM_PATH } from '../transfer/name.ts';
 import type { Source } from '../transfer/source.ts';
@@ -81,7 +81,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /**
    * Connects to a server.
    *
-   * @throws NO_SUCH_HOST, UNREACHABLE, NOT_LOCALSTREAM, KEY_CHANGED, NOT_TRUSTED, REJECTED, FULL, TIMEOUT, CANCELLED, …
+   * @throws USAGE for a port or a fingerprint that is none; NO_SUCH_HOST, UNREACHABLE, NOT_LOCALSTREAM, KEY_CHANGED,
+   *   NOT_TRUSTED, REJECTED, FULL, TIMEOUT, CANCELLED, …
    */
   static async connect(host: SessionHost, options: ConnectOptions): Promise<Session> {
     const early: IncomingOffer[] = [];
@@ -149,9 +150,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    *
    * @param remote paths that start with a share: `/docs/a.pdf`.
    * @param local `-` is standard output.
-   * @throws USAGE for no path or too many; NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST, … A file that fails alone is in the receipt.
+   * @throws USAGE for no path or too many, and for options that are wrong; NOT_FOUND, NOT_ALLOWED, NO_SPACE, CANCELLED, LOST,
+   *   … A file that fails alone is in the receipt.
    */
   async get(remote: readonly string[], local: string, options: GetOptions = {}): Promise<Receipt> {
+    checkOptions(TRANSFER_OPTIONS, options);
     // The other side would take it for a breach of the protocol, and end the session.
     if (remote.length === 0 || remote.length > MAX_PATHS)
       throw errorOf('USAGE', `one to ${MAX_PATHS} paths can be fetched at once`, {
@@ -195,8 +198,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     });
   }
 
-  /** Sends files and folders into a share, by the same rules. A text becomes a file that holds it. */
+  /** Sends files and folders into a share, by the same rules. A text becomes a file that holds it. Throws as {@link get}. */
   async put(local: readonly Source[], remote: string, options: SealedPutOptions = {}): Promise<Receipt> {
+    checkOptions(TRANSFER_OPTIONS, options);
     const sealing = options.sealFor && (await this.#sealing(options.sealFor));
     const { namedRoots } = await import('../transfer/source.ts');
     const named = namedRoots(local);
@@ -223,9 +227,10 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * a rule. Of the options only those apply that say how files are sent, since the receiver decides about what it has. A
    * connection that breaks is made again and the transfer goes on where it stood, without being asked about again.
    *
-   * @throws NOT_FOUND, NOT_ALLOWED where nobody can be asked, REJECTED, TIMEOUT, CANCELLED, LOST, …
+   * @throws USAGE, NOT_FOUND, NOT_ALLOWED where nobody can be asked, REJECTED, TIMEOUT, CANCELLED, LOST, …
    */
   async send(local: readonly Source[], options: PutOptions = {}): Promise<Receipt> {
+    checkOptions(TRANSFER_OPTIONS, options);
     const { follow, group } = options;
     const rules = filterRules(options);
     const { offeredRoots } = await import('../transfer/offered.ts');

@@ -18,7 +18,7 @@ import {
 import type { ReceiveOptions } from '../session/options.ts';
 import type { PeerInfo, Receipt } from '../session/report.ts';
 import { cancelled, typed } from '../session/transfers.ts';
-import type { Settings } from '../settings.ts';
+import { checkOptions, type Settings, TRANSFER_OPTIONS } from '../settings.ts';
 import type { TrustedPeer, TrustStore } from '../store/trust-store.ts';
 import { NO_EARLIER_PART } from '../transfer/target.ts';
 import { type OfferRule, offerAnswer } from './access.ts';
@@ -220,7 +220,8 @@ export class Inbox {
         requireOpen();
         const into = target ?? insideOf(folder);
         const how: ReceiveOptions = target === undefined ? { existing: 'rename', ...options } : options;
-        // What is wrong with the target shows while the offer still stands.
+        // What is wrong with the options or the target shows while the offer still stands.
+        checkOptions(TRANSFER_OPTIONS, how);
         receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         isOver = true;
         answered(true);
@@ -235,6 +236,7 @@ export class Inbox {
       read: async (options = {}) => {
         requireOpen();
         if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
+        checkOptions(TRANSFER_OPTIONS, options);
         isOver = true;
         answered(true);
         return receivedText(await this.#receive(incoming, from.fingerprint, IN_MEMORY, options));

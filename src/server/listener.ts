@@ -7,6 +7,7 @@ import { Continuations } from '../session/continuations.ts';
 import type { Decide } from '../session/introduce.ts';
 import type { Offer, ReceivedText } from '../session/offer.ts';
 import type { PeerInfo, Receipt, TransferInfo } from '../session/report.ts';
+import { checkOptions, LISTEN_OPTIONS } from '../settings.ts';
 import { Folder } from '../transfer/folder.ts';
 import type { Source } from '../transfer/source.ts';
 import { Admission } from './admission.ts';
@@ -150,8 +151,9 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
     }
   }
 
-  /** Opens a port. Throws PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
+  /** Opens a port. Throws USAGE, PORT_IN_USE, PORT_DENIED, NO_SUCH_HOST, and what is wrong with the shares. */
   static async start(host: ListenerHost, options: ListenOptions): Promise<Listener> {
+    checkOptions(LISTEN_OPTIONS, options);
     if (options.open && options.auth !== undefined && options.auth !== 'none')
       throw errorOf('USAGE', `a listener can't be open to everybody and ask for ${options.auth}`);
     const shares = new Shares(options.shares ?? []);
@@ -224,7 +226,7 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncDispo
    * Offers files to one connected peer and sends them once it accepts.
    *
    * @param peerId {@link PeerInfo.id}
-   * @throws NOT_CONNECTED, NOT_FOUND, REJECTED, CANCELLED, LOST, …
+   * @throws USAGE for options that are wrong; NOT_CONNECTED, NOT_FOUND, REJECTED, CANCELLED, LOST, …
    */
   async send(peerId: string, paths: readonly Source[], options: SendOptions = {}): Promise<Receipt> {
     return await this.#outbox.send(peerId, paths, options);

@@ -1,12 +1,11 @@
 /** What a listener sends to its peers: offered first, and gone on with when a peer whose connection broke is back. */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
-import { MIN_CHUNK } from '../protocol/limits.ts';
 import type { Connection } from '../session/connection.ts';
 import { laneCount } from '../session/lane-count.ts';
 import type { Progress, Receipt } from '../session/report.ts';
 import { cancelled, newTransferId, typed } from '../session/transfers.ts';
-import type { Settings } from '../settings.ts';
+import { checkOptions, type Settings, TRANSFER_OPTIONS } from '../settings.ts';
 import { filterRules } from '../transfer/filter-rules.ts';
 import { offeredRoots } from '../transfer/offered.ts';
 import type { Source } from '../transfer/source.ts';
@@ -20,6 +19,7 @@ export interface SendOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** File bytes in a frame, 1024 to 4194304. */
   readonly chunk?: number;
+  /** TCP connections that carry the bytes, 1 to 16. */
   readonly lanes?: number;
   /** Lines of a `.gitignore` file: what they match is left out; later ones win, `!` takes back. */
   readonly exclude?: readonly string[];
@@ -27,7 +27,7 @@ export interface SendOptions {
   readonly gitignore?: boolean;
   /** Links are sent as what they point at. */
   readonly follow?: boolean;
-  /** Bytes a second at the most. */
+  /** Bytes a second at the most, 1 at least. */
   readonly limit?: number;
   /** @internal See {@link Listener.sendToAll}. */
   readonly group?: number;
@@ -55,12 +55,13 @@ export class Outbox {
 
   /** Offers files to a peer and sends them: see {@link Listener.send}. */
   async send(peerId: string, paths: readonly Source[], options: SendOptions): Promise<Receipt> {
+    checkOptions(TRANSFER_OPTIONS, options);
     const { settings, peers, isClosing } = this.#host;
     const connection = peers.get(peerId);
     if (!connection) throw errorOf('NOT_CONNECTED', 'that peer is not connected');
     const rules = filterRules(options);
     const { specs, ...offered } = offeredRoots(paths, { rules, follow: options.follow ?? false });
-    const chunk = Math.max(MIN_CHUNK, options.chunk ?? settings.chunk);
+    const { chunk = settings.chunk } = options;
     const lanes = options.lanes ?? laneCount(settings.lanes, connection.roundTrip ?? 0);
     const { limit, signal, onProgress, retryFor = settings.retryFor } = options;
     let current = connection;

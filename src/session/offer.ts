@@ -26,7 +26,7 @@ export interface Offer {
    * Receives it into a folder, or under a name: see {@link Session.get}. Without a target it goes into the inbox, where a
    * name that is taken is not replaced: the new one gets another.
    *
-   * @throws NOT_FOUND, NOT_A_FOLDER, CLOSED where it was withdrawn, and what ends transfers.
+   * @throws USAGE, NOT_FOUND, NOT_A_FOLDER, CLOSED where it was withdrawn, and what ends transfers.
    */
   accept(target?: string, options?: ReceiveOptions): Promise<Receipt>;
   reject(): Promise<void>;

@@ -16,17 +16,17 @@ export interface RetryNotice {
   readonly error: LocalstreamError;
 }
 
-/** How files are moved, either way. */
+/** How files are moved, either way. An option that can't be is refused with USAGE before anything is asked for. */
 export interface TransferOptions {
   readonly signal?: AbortSignal;
   /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
   readonly discard?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
-  /** TCP connections that carry the bytes; by default one, four where the round trip takes over 10 ms. */
+  /** TCP connections that carry the bytes, 1 to 16; by default one, four where the round trip takes over 10 ms. */
   readonly lanes?: number;
   /** File bytes in a frame, 1024 to 4194304; the setting `chunk` by default. */
   readonly chunk?: number;
-  /** Bytes a second at the most. */
+  /** Bytes a second at the most, 1 at least. */
   readonly limit?: number;
   /** What becomes of a target that exists and differs; the setting `existing` by default. */
   readonly existing?: ExistingPolicy;

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChunk, parseJob, parseMax, parseQuestion, parseRate, path } from '../../src/cli/values.ts';
+import {
+  parseChunk,
+  parseDuration,
+  parseJob,
+  parseMax,
+  parseQuestion,
+  parseRate,
+  path,
+} from '../../src/cli/values.ts';
 import { checkSetting } from '../../src/settings.ts';
 import { refused } from './refused.ts';
 
@@ -29,6 +37,14 @@ test('a chunk is 1024 to 4194304 bytes', () => {
   ]) {
     refused(() => parseChunk(text), /is not a chunk size/);
   }
+});
+
+test('a time is one that a timer takes', () => {
+  assert.equal(parseDuration('0'), 0);
+  assert.equal(parseDuration('90'), 90_000);
+  assert.equal(parseDuration('596h'), 2_145_600_000);
+  for (const text of ['', '-1', '1.5s', '5 m', 'ever', '597h', '999999999h'])
+    refused(() => parseDuration(text), /is not a time/);
 });
 
 test('counts are whole numbers within their bounds', () => {
