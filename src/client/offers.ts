@@ -1,6 +1,7 @@
 /** What the server offers to a session: it waits for an answer, is received, and gone on with when the connection broke. */
 import { errorOf } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
+import { guardCallbacks } from '../session/callbacks.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
 import {
   IN_MEMORY,
@@ -70,7 +71,7 @@ export class Offers {
         checkOptions(TRANSFER_OPTIONS, how);
         receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         this.#waiting.delete(id);
-        return await this.#receive(incoming, into, how);
+        return await guardCallbacks(how, (guarded) => this.#receive(incoming, into, guarded));
       },
       reject: async () => {
         this.#waiting.delete(id);
@@ -81,7 +82,8 @@ export class Offers {
         if (!isText(incoming)) throw errorOf('NOT_SUPPORTED', 'that is no text');
         checkOptions(TRANSFER_OPTIONS, options);
         this.#waiting.delete(id);
-        return receivedText(await this.#receive(incoming, IN_MEMORY, options));
+        const receive = (guarded: ReceiveOptions) => this.#receive(incoming, IN_MEMORY, guarded);
+        return receivedText(await guardCallbacks(options, receive));
       },
     };
     this.#waiting.set(id, offer);

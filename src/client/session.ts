@@ -6,6 +6,7 @@ import type { Measured } from '../net/pour.ts';
 import { MAX_PATHS } from '../protocol/limits.ts';
 import type { ExistingPolicy, OfferedRoot } from '../protocol/messages.ts';
 import { escapeText } from '../protocol/text.ts';
+import { guardCallbacks } from '../session/callbacks.ts';
 import type { Connection } from '../session/connection.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
 import { type Offer, receivedPlace } from '../session/offer.ts';
@@ -165,7 +166,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       throw errorOf('USAGE', 'two of the paths have the same name', { hint: 'get them one by one' });
     const once = local === STREAM_PATH ? { ...options, retryFor: 0 } : options;
     const seals = this.#seals(local, options);
-    const run = this.#transfers.run(once, async (connection, request) => {
+    const run = this.#run(once, async (connection, request) => {
       const place = (roots: readonly OfferedRoot[]) => {
         const asked =
           roots.length === wanted.length && roots.every((root, index) => root.name === wanted[index]);
@@ -178,6 +179,10 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       return await connection.get(remote, this.#existing(options), place, { ...request, onSettled });
     });
     return await (seals?.follow(run) ?? run);
+  }
+
+  async #run(options: TransferOptions, on: Parameters<ResumableTransfers['run']>[1]): Promise<Receipt> {
+    return await guardCallbacks(options, (guarded) => this.#transfers.run(guarded, on));
   }
 
   /** What becomes of the sealed files of a get; undefined where none is written. */
@@ -210,7 +215,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const how = { existing: this.#existing(options), durable, dryRun, trustMtime, verify };
     const rules = filterRules({ ...options, ...(sealing && only && { only: sealing.paths(only) }) });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
-    return await this.#transfers.run(once, (connection, request) =>
+    return await this.#run(once, (connection, request) =>
       connection.put(specs, roots, remote, how, { ...request, rules, follow, seal: sealing?.spec }),
     );
   }
@@ -236,7 +241,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const { offeredRoots } = await import('../transfer/offered.ts');
     const { specs, ...offered } = offeredRoots(local, { rules, follow: follow ?? false });
     const once = local.includes(STREAM_PATH) ? { ...options, retryFor: 0 } : options;
-    return await this.#transfers.run(once, (connection, request) =>
+    return await this.#run(once, (connection, request) =>
       connection.offer(specs, offered, { ...request, rules, follow, group }),
     );
   }

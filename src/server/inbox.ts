@@ -2,6 +2,7 @@
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
 import type { OfferedRoot } from '../protocol/messages.ts';
+import { guardCallbacks } from '../session/callbacks.ts';
 import type { Continuations } from '../session/continuations.ts';
 import type { IncomingOffer } from '../session/incoming-offers.ts';
 import {
@@ -225,7 +226,8 @@ export class Inbox {
         receivedPlace(into, roots, how, NO_EARLIER_PART, settings);
         isOver = true;
         answered(true);
-        return await this.#receive(incoming, from.fingerprint, into, how);
+        const receive = (guarded: ReceiveOptions) => this.#receive(incoming, from.fingerprint, into, guarded);
+        return await guardCallbacks(how, receive);
       },
       reject: async () => {
         isOver = true;
@@ -239,7 +241,9 @@ export class Inbox {
         checkOptions(TRANSFER_OPTIONS, options);
         isOver = true;
         answered(true);
-        return receivedText(await this.#receive(incoming, from.fingerprint, IN_MEMORY, options));
+        const receive = (guarded: ReceiveOptions) =>
+          this.#receive(incoming, from.fingerprint, IN_MEMORY, guarded);
+        return receivedText(await guardCallbacks(options, receive));
       },
     };
   }

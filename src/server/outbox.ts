@@ -1,6 +1,7 @@
 /** What a listener sends to its peers: offered first, and gone on with when a peer whose connection broke is back. */
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import { errorOf, type LocalstreamError } from '../errors.ts';
+import { guardCallbacks } from '../session/callbacks.ts';
 import type { Connection } from '../session/connection.ts';
 import { laneCount } from '../session/lane-count.ts';
 import type { Progress, Receipt } from '../session/report.ts';
@@ -56,6 +57,10 @@ export class Outbox {
   /** Offers files to a peer and sends them: see {@link Listener.send}. */
   async send(peerId: string, paths: readonly Source[], options: SendOptions): Promise<Receipt> {
     checkOptions(TRANSFER_OPTIONS, options);
+    return await guardCallbacks(options, (guarded) => this.#send(peerId, paths, guarded));
+  }
+
+  async #send(peerId: string, paths: readonly Source[], options: SendOptions): Promise<Receipt> {
     const { settings, peers, isClosing } = this.#host;
     const connection = peers.get(peerId);
     if (!connection) throw errorOf('NOT_CONNECTED', 'that peer is not connected');

@@ -16,7 +16,10 @@ export interface RetryNotice {
   readonly error: LocalstreamError;
 }
 
-/** How files are moved, either way. An option that can't be is refused with USAGE before anything is asked for. */
+/**
+ * How files are moved, either way. An option that can't be is refused with USAGE before anything is asked for. What one of
+ * the callbacks throws, at once or by its promise, ends the transfer: it rejects with that error, and the session goes on.
+ */
 export interface TransferOptions {
   readonly signal?: AbortSignal;
   /** Aborted before `signal`: what is there of unfinished files is removed, not kept for a resume. */
