@@ -84,8 +84,7 @@ export function parseCommandLine(words: readonly string[], grammar: Grammar): In
         ...(script === undefined ? {} : { script }),
       };
     }
-    if (error.code === 'commander.unknownCommand')
-      throw unknownCommand(program.args[0] ?? '', grammar, error);
+    if (error.code === 'commander.unknownCommand') throw unknownCommand(program.args[0] ?? '', grammar);
     throw usageError(error, commandNamed(words, grammar));
   }
   if (found === undefined) throw new Error('the parser found neither a command nor an error');
@@ -351,7 +350,28 @@ function habitHint(message: string, command: Command | undefined): string | unde
   return HABITS.find(({ option, isOf }) => option.test(given) && isOf(command))?.hint;
 }
 
-function unknownCommand(name: string, grammar: Grammar, error?: CommanderError): LocalstreamError {
+/**
+ * Names of commands that a mistyped one is near to, best alone; commander counts letters that changed places as one slip.
+ * It does so for the first alias of a command at the most, so that each alias is given to it as a command.
+ */
+function namesNear(typed: string, grammar: Grammar): string[] {
+  const program = new Program().exitOverride().configureOutput({ writeErr: () => {} });
+  for (const { name, aliases } of commandsOf(grammar))
+    for (const one of [name, ...aliases]) program.command(one);
+  try {
+    // With hyphens before it, it would be an option.
+    program.parse([typed.replace(/^-+/, '')], { from: 'user' });
+  } catch (error) {
+    const [, list = ''] = /\(Did you mean (?:one of )?(.*)\?\)$/.exec(String(error)) ?? [];
+    const names = list === '' ? [] : list.split(', ');
+    // Hardly anybody mistypes the first letter.
+    const likely = names.filter((name) => name[0] === typed[0]);
+    return likely.length > 0 ? likely : names;
+  }
+  return [];
+}
+
+function unknownCommand(name: string, grammar: Grammar): LocalstreamError {
   const { surface } = grammar;
   const other = commandCalled(name, { ...grammar, surface: surface === 'shell' ? 'once' : 'shell' });
   if (other !== undefined) {
@@ -363,7 +383,7 @@ function unknownCommand(name: string, grammar: Grammar, error?: CommanderError):
           hint: `run localstream ${other.name}`,
         });
   }
-  const meant = /\(Did you mean (.*)\?\)$/.exec(error?.message ?? '')?.[1];
-  const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
+  const near = namesNear(name, grammar);
+  const suggestion = near.length === 0 ? '' : ` (did you mean ${near.join(' or ')}?)`;
   return errorOf('USAGE', `there is no command ${escapeText(name, 60)}${suggestion}`, { hint: 'see "help"' });
 }

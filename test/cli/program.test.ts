@@ -71,6 +71,13 @@ test('wrong usage is told in one line with what would be right', () => {
     ['once', ['frobnicate'], /^there is no command frobnicate$/],
     ['once', ['a\x1b[2Jb'], /^there is no command a\\x1b\[2Jb$/],
     ['shell', ['statsu'], /did you mean status\?/],
+    ['shell', ['lsit'], /^there is no command lsit \(did you mean ls\?\)$/],
+    ['shell', ['sl'], /\(did you mean ls\?\)$/],
+    ['shell', ['qiut'], /\(did you mean quit\?\)$/],
+    ['shell', ['ptu'], /\(did you mean put\?\)$/],
+    ['shell', ['listdir'], /\(did you mean list_dir\?\)$/],
+    ['shell', ['--lsit'], /unknown option '--lsit'/],
+    ['once', ['--', '--gte'], /^there is no command --gte \(did you mean get\?\)$/],
     ['once', ['disconnect'], /^disconnect works in the shell only$/],
     ['once', ['exit'], /^exit works in the shell only$/],
     ['shell', ['serve'], /^serve works outside the shell only$/],
@@ -94,7 +101,7 @@ test('wrong usage is told in one line with what would be right', () => {
     ['once', ['--home'], /option '--home <dir>' needs a value/],
   ];
   for (const [surface, words, message] of table) refused(() => parseWords(words, surface), message);
-  refused(() => helpOf('gett', 'once'), /there is no command gett/);
+  refused(() => helpOf('gett', 'once'), /there is no command gett \(did you mean get\?\)$/);
 });
 
 test('options that other programs want are answered with how it is done here', () => {
