@@ -4,8 +4,10 @@ import { MAX_REMOVED } from '../protocol/limits.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Changed } from '../session/changes.ts';
 import { moveEntry, removeEntry } from '../transfer/change-entries.ts';
+import type { EntryType } from '../transfer/entry-stat.ts';
 import { Folder } from '../transfer/folder.ts';
 import type { SafeName, SafePath } from '../transfer/name.ts';
+import { failedWith } from '../transfer/system-error.ts';
 
 /** A place below a share's folder. */
 export interface Below {
@@ -39,9 +41,24 @@ export function makeFolderIn(place: Below): Changed {
   const name = lastOf(place);
   using folder = openBelow(place.folder, place.path.slice(0, -1));
   // What the system's user takes from every new folder, it takes from this one.
-  folder.makeChild(name, 0o777).close();
+  try {
+    folder.makeChild(name, 0o777).close();
+  } catch (error) {
+    const there = failedWith(error, 'EEXIST') ? folder.lookup(name) : undefined;
+    if (there === undefined) throw error;
+    throw errorOf('EXISTS', `${A_THING[there.type]} '${escapeText(name)}' is there already`, {
+      cause: error,
+    });
+  }
   return ONE;
 }
+
+const A_THING: Readonly<Record<EntryType, string>> = {
+  file: 'a file',
+  folder: 'a folder',
+  link: 'a link',
+  other: 'something',
+};
 
 /**
  * Moves within one share. Into a target that is a folder, or is written with a slash at its end, under its own name;

@@ -1,6 +1,6 @@
 /** mkdir, mv, rm, mget, mput: transcripts, and the question before something is removed. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { needs } from '../needs.ts';
@@ -85,7 +85,10 @@ test('what is refused says why, and nothing is removed unasked', async () => {
   failed(await run(['rm', '-f', at('/docs/*.none')], here), 1, /nothing matches/);
   failed(await run(['rm', '-rf', at('/docs')], here), 3, /a share itself is never/);
   failed(await run(['rm', '-rf', at('/')], here), 3, /the shares themselves/);
-  failed(await run(['mkdir', at('/docs/folder')], here), 5, /'folder'/);
+  failed(await run(['mkdir', at('/docs/folder')], here), 5, /a folder 'folder' is there already$/m);
+  failed(await run(['mkdir', at('/docs/kept')], here), 5, /a file 'kept' is there already$/m);
+  symlinkSync('nowhere', join(docs, 'link'));
+  failed(await run(['mkdir', at('/docs/link')], here), 5, /a link 'link' is there already$/m);
   failed(await run(['mkdir', at('/docs/no/such')], here), 1, /'no'/);
   failed(
     await run(['mkdir', at('/drop/new')], here),
