@@ -1,6 +1,6 @@
 /** Tells the person, and the reader of `--json`, what happens by itself on listeners and connections. */
 import type { LocalstreamError } from '../errors.ts';
-import type { Listener, Session, TransferInfo } from '../index.ts';
+import type { Listener, Receipt, Session, TransferInfo } from '../index.ts';
 import { escapeText } from '../protocol/text.ts';
 import type { Asker } from './asker.ts';
 import type { ListeningEvent } from './events.ts';
@@ -11,6 +11,7 @@ import {
   offerEvent,
   offerText,
   peerDetail,
+  peerName,
   peerText,
   shareDetails,
   shownName,
@@ -92,7 +93,7 @@ export function announceListener(output: Output, listener: Listener, asker: Aske
     );
   });
   listener.on('receipt', (receipt) => {
-    if (!own.delete(receipt.transferId)) output.note(receiptLine(receipt), receiptEvent(receipt));
+    if (!own.delete(receipt.transferId)) output.note(receiptNote(receipt), receiptEvent(receipt));
   });
   listener.on('changed', ({ peer, change, entries, last }) => {
     const { type } = change;
@@ -116,10 +117,29 @@ export function announceListener(output: Output, listener: Listener, asker: Aske
   });
 }
 
+/** Who a transfer was with, and of what, for those who have not typed its command. */
+function receiptNote(receipt: Receipt): string {
+  const { peer, outcomes, files } = receipt;
+  const line = receiptLine(receipt, withUser(peerName(peer), peer.user));
+  const [first] = outcomes;
+  return first === undefined ? line : `${line}; ${firstOf(first.path, Math.max(outcomes.length, files))}`;
+}
+
+function withUser(peer: string, user: string | undefined): string {
+  return user === undefined ? peer : `${peer}, user ${shownName(user)}`;
+}
+
+/** `trip/a.pdf and 2 more`. */
+function firstOf(path: string, count: number): string {
+  return count > 1 ? `${escapeText(path)} and ${count - 1} more` : escapeText(path);
+}
+
 /** Tells of a transfer that ended without a receipt. */
 export function announceFailure(output: Output, transfer: TransferInfo, error: LocalstreamError): void {
-  const what = transfer.direction === 'send' ? 'sending to' : 'receiving from';
-  output.note(`${what} ${shownName(transfer.peer)} failed: ${errorText(error)}`, {
+  const { direction, names, user } = transfer;
+  const what = firstOf(names[0] ?? '', names.length);
+  const how = direction === 'send' ? `sending ${what} to` : `receiving ${what} from`;
+  output.note(`${how} ${withUser(shownName(transfer.peer), user)} failed: ${errorText(error)}`, {
     event: 'failed',
     transferId: transfer.transferId,
     direction: transfer.direction,

@@ -95,15 +95,15 @@ function openedText({ path, name, outcome, sealer, reason }: OpenedFile): string
   return `opened ${shown}: ${escapeText(name)}, sealed by ${sealer}${note}`;
 }
 
-/** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`. */
-export function receiptLine(receipt: Receipt): string {
+/** `received 1 file from nas: 3.20 MB in 0.42 s (7.60 MB/s)`; `peer`: how the other end is called in it. */
+export function receiptLine(receipt: Receipt, peer = peerName(receipt.peer)): string {
   const { direction, files, bytes, bytesMoved, seconds, failed, skipped, planned, linked } = receipt;
-  if (planned) return plannedLine(receipt, planned);
+  if (planned) return plannedLine(receipt, planned, peer);
   const verb = direction === 'send' ? 'sent' : 'received';
   const preposition = direction === 'send' ? 'to' : 'from';
   const rate = seconds > 0 && bytesMoved > 0 ? ` (${formatRate(bytesMoved / seconds)})` : '';
   const parts = [
-    `${verb} ${plural(files, 'file')} ${preposition} ${peerName(receipt.peer)}: ` +
+    `${verb} ${plural(files, 'file')} ${preposition} ${peer}: ` +
       `${formatBytes(bytes)} in ${formatDuration(seconds)}${rate}`,
   ];
   if (bytesMoved < bytes) parts.push(`${formatBytes(bytes - bytesMoved)} were there already`);
@@ -114,11 +114,11 @@ export function receiptLine(receipt: Receipt): string {
 }
 
 /** `dry run: would send 3 files to nas: 4.20 MB, 2 files there already, 1 skipped`. */
-function plannedLine({ direction, peer, files, failed, skipped }: Receipt, planned: Planned): string {
+function plannedLine({ direction, files, failed, skipped }: Receipt, planned: Planned, peer: string): string {
   const verb = direction === 'send' ? 'send' : 'receive';
   const preposition = direction === 'send' ? 'to' : 'from';
   const parts = [
-    `dry run: would ${verb} ${plural(planned.files, 'file')} ${preposition} ${peerName(peer)}: ${formatBytes(planned.bytes)}`,
+    `dry run: would ${verb} ${plural(planned.files, 'file')} ${preposition} ${peer}: ${formatBytes(planned.bytes)}`,
   ];
   if (files > 0) parts.push(`${plural(files, 'file')} there already`);
   if (skipped > planned.entries) parts.push(`${skipped - planned.entries} skipped`);

@@ -120,7 +120,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.peer = peer;
     this.ended = channel.ended;
     this.#transfers = new Transfers({
-      host: { identity, peer, peerKey, pool, limiter, maxRecords, receiptFiles },
+      host: { identity, peerKey, pool, limiter, maxRecords, receiptFiles },
+      peer: () => this.peer,
       openLane: options.openLane,
       grants: this.#grants,
       send: (message) => this.#send(message),

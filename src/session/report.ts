@@ -51,6 +51,10 @@ export interface Progress {
 
 /** A running transfer, for lists. */
 export interface TransferInfo extends Progress {
+  /** The user who has logged in: see {@link PeerInfo.user}. */
+  readonly user?: string;
+  /** Names of the files and folders that it is about, unescaped. */
+  readonly names: readonly string[];
   /** Mean since the bytes began to move. */
   readonly bytesPerSecond: number;
   readonly startedAt: Date;

@@ -282,7 +282,9 @@ export class TransferEnd {
     const progress = this.progress();
     const seconds = this.#movingSince === 0 ? 0 : (performance.now() - this.#movingSince) / 1000;
     const bytesPerSecond = seconds > 0 ? this.bytesMoved / seconds : 0;
-    return { ...progress, bytesPerSecond, startedAt: this.startedAt };
+    const { user } = this.#host.peer;
+    const { names, startedAt } = this;
+    return { ...progress, ...(user !== undefined && { user }), names, bytesPerSecond, startedAt };
   }
 
   #open(group?: number): WorkerLine {

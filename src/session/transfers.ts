@@ -9,7 +9,7 @@ import { MAX_LANES, MIN_CHUNK } from '../protocol/limits.ts';
 import type { MessageOf, Outgoing } from '../protocol/messages.ts';
 import type { SavedNames } from './continuations.ts';
 import type { LaneGrants } from './lane-grants.ts';
-import type { FileOutcome, Progress, Receipt } from './report.ts';
+import type { FileOutcome, PeerInfo, Progress, Receipt } from './report.ts';
 import {
   cancelledBy,
   type SourceHow,
@@ -46,7 +46,9 @@ export interface TransferRequest extends SourceHow {
 }
 
 export interface TransfersOptions {
-  readonly host: Omit<TransferHost, 'send' | 'moreLanes' | 'settled'>;
+  readonly host: Omit<TransferHost, 'peer' | 'send' | 'moreLanes' | 'settled'>;
+  /** The other end as it is known now: with its user, once that has logged in. */
+  readonly peer: () => PeerInfo;
   readonly grants: LaneGrants;
   /** The dialler's way to open a lane; absent at the listener. */
   readonly openLane: ((number: number) => Promise<TLSSocket>) | undefined;
@@ -101,6 +103,7 @@ export class Transfers {
     const transfer = new TransferEnd(
       {
         ...this.#options.host,
+        peer: this.#options.peer(),
         send: (message) => this.#options.send(message),
         moreLanes: (worn) => this.#askForLane(worn),
         settled: (of, outcomes, names) => {

@@ -16,6 +16,7 @@ import {
   serve,
   start,
 } from './cli-process.ts';
+import { daemon, until } from './daemon-process.ts';
 import { Terminal } from './tmux.ts';
 
 const { folder, server, client } = scratch();
@@ -134,6 +135,30 @@ test('the history of both sides says which user it was', async () => {
   const [change] = eventsNamed(eventsOf(await run(['history', '--json'], homes.there)), 'change');
   assert.equal(change?.user, 'ann');
   assert.match(await done(['history'], homes.there), /by ".*", user ann .*made.*\n.* from ".*", user ann /);
+});
+
+test('the log of a server says which user it was, and what crossed', async () => {
+  const home = { ...there, home: join(folder, 'logging') };
+  await done(['user', 'add', 'ann', '--password-stdin'], { ...home, input: PASSWORD });
+  await done(['user', 'grant', 'ann', 'docs', 'read,list'], home);
+  await done(['user', 'grant', 'ann', 'box', 'write'], home);
+  const box = `box=${folderIn(folder, 'logged-box')}:rw`;
+  await using served = await daemon(['--auth', 'password', '--share', docs, '--share', box], home);
+  const at = { home: join(folder, 'logged'), cwd: work, env: byFile };
+  const peer = `ann@${served.peer}`;
+  const key = ['--fingerprint', served.fingerprint];
+  await done(['put', join(docs, 'a.txt'), `${peer}:/box/`, ...key], at);
+  const got = folderIn(folder, 'logged-got');
+  await done(['get', `${peer}:/docs/a.txt`, `${peer}:/docs/big.bin`, `${got}/`, ...key], at);
+  const slow = start(['get', `${peer}:/docs`, `${got}/`, ...key, '--limit', '100k', '--json'], at);
+  await slow.until(/"event":"progress"/);
+  slow.child.kill('SIGINT');
+  await slow.ended;
+  const log = () => readFileSync(served.log, 'utf8');
+  await until(() => log().includes('failed'), 'the end was never told');
+  assert.match(log(), /Z received 1 file from ".*", user ann: 6 B .*; a\.txt$/m);
+  assert.match(log(), /Z sent 2 files to ".*", user ann: 30\.0 MB .*; (?:a\.txt|big\.bin) and 1 more$/m);
+  assert.match(log(), /Z sending docs to .*, user ann failed: the other side cancelled/m);
 });
 
 test('user disable ends a transfer that is running, and enable lets the user in again', async () => {

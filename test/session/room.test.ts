@@ -92,6 +92,7 @@ test('an offer that answers a request does not wait for ever for its acceptance'
   const transfers = new Transfers({
     // Only a transfer that begins needs one.
     host: {} as ConstructorParameters<typeof Transfers>[0]['host'],
+    peer: unused,
     grants: new LaneGrants(),
     openLane: undefined,
     send: unused,
