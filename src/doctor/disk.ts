@@ -22,8 +22,7 @@ export async function disk({ home, settings }: Surroundings): Promise<readonly F
 }
 
 async function room(folder: string, reserve: number): Promise<Finding> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
+  const free = await freeBytes(folder);
   const text = `${formatBytes(free)} are free on the disk of ${folder}`;
   if (free < reserve) {
     return {
@@ -36,6 +35,12 @@ async function room(folder: string, reserve: number): Promise<Finding> {
   }
   if (free < LITTLE) return { id: 'disk', subject: folder, grade: 'warning', text, fix: 'make room' };
   return { id: 'disk', subject: folder, grade: 'ok', text };
+}
+
+/** Bytes that are free where a path is, or would be made. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(await nearest(path));
+  return bavail * bsize;
 }
 
 /** The folder itself, or the one in which it would be made. */

@@ -153,6 +153,23 @@ test('a transfer that has no place to go to is in the history of both sides with
   }
 });
 
+test('a dry run of a get says where there is too little room', async () => {
+  const home = join(folder, 'room');
+  await using served = await serve(['--open', '--max', '2', '--share', docs], { home: `${home}-server` });
+  const words = ['get', `${served.peer}:/docs/a.txt`, 'new.txt', '--accept-new', '--dry-run'];
+  const ran = await Promise.all(
+    ['0', '8000T'].map((reserve) =>
+      run(words, { home: home + reserve, cwd, env: { LOCALSTREAM_FREE_SPACE_RESERVE: reserve } }),
+    ),
+  );
+  const [wide, tight] = ran.map(({ status, stderr }) => {
+    assert.equal(status, 0, stderr);
+    return stderr;
+  });
+  assert.doesNotMatch(wide ?? '', /room/);
+  assert.match(tight ?? '', /^there is too little room for 6 B: 0 B are left above freeSpaceReserve$/m);
+});
+
 test('a dry run is in no history, but that of a sender who is not told', async () => {
   const homes = { there: join(folder, 'dry-server'), here: join(folder, 'dry-client') };
   const inbox = folderIn(folder, 'dry-inbox');

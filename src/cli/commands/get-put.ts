@@ -1,7 +1,10 @@
 /** get, put: files and folders from and to the shares of a server. */
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { freeBytes } from '../../doctor/disk.ts';
 import { errorOf, systemCode } from '../../errors.ts';
-import type { Fingerprint, Session, Source } from '../../index.ts';
+import type { Fingerprint, Planned, Session, Source } from '../../index.ts';
+import { formatBytes } from '../../protocol/size-text.ts';
 import { fsPath, STREAM_PATH } from '../../transfer/name.ts';
 import { anyNumber, defineCommand, flag, list, option, several } from '../command.ts';
 import { type Context, transferOptions } from '../context.ts';
@@ -121,17 +124,31 @@ async function fetchPaths(
       session,
       places.map((place) => place.path),
     );
+    let planned: Planned | undefined;
     await moveAndAsk({ ...context, output }, options, async (again) => {
       using progress = context.progress();
-      return await session.get(remote, target, {
+      const receipt = await session.get(remote, target, {
         ...transferOptions(context, progress),
         ...moveOptions(options),
         keepSealed: options.keepSealed,
         fromAnyone: options.fromAnyone,
         ...again,
       });
+      planned = receipt.planned;
+      return receipt;
     });
+    if (planned && target !== STREAM_PATH) await noteRoom({ ...context, output }, planned, target);
   });
+}
+
+/** Says so where what a dry run would write does not fit; where a transfer goes on, a part of it is there already. */
+async function noteRoom({ output, workspace }: Context, { bytes }: Planned, target: string): Promise<void> {
+  const { freeSpaceReserve } = (await workspace.localstream()).settings;
+  const left = Math.max(0, (await freeBytes(resolve(target))) - freeSpaceReserve);
+  if (bytes > left)
+    output.note(
+      `there is too little room for ${formatBytes(bytes)}: ${formatBytes(left)} are left above freeSpaceReserve`,
+    );
 }
 
 export const put = defineCommand({
