@@ -6,7 +6,7 @@ import { jsonText, withoutControls } from './json-text.ts';
 import { timeStamp } from './time-stamp.ts';
 
 /** A line above this is damage: reading it on would exhaust the memory. */
-const MOST_LINE = 32 * 1024 * 1024;
+export const MOST_LINE = 32 * 1024 * 1024;
 
 const count = v.pipe(v.number(), v.minValue(0));
 const fingerprint = v.custom<Fingerprint>(isFingerprint);

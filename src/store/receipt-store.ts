@@ -9,6 +9,7 @@ import {
   type DamagedLine,
   fileLines,
   linesOf,
+  MOST_LINE,
   parseLine,
   type ReceiptEnd,
   type ReceiptFile,
@@ -117,8 +118,7 @@ export class ReceiptStore {
       const [head] = (await readAt(handle, 0, BATCH)).split('\n', 1);
       const start = parseLine(head ?? '');
       if (start?.line !== 'start') return undefined;
-      const tail = (await readAt(handle, Math.max(0, size - BATCH), BATCH)).trimEnd();
-      const last = parseLine(tail.slice(tail.lastIndexOf('\n') + 1));
+      const last = parseLine(await lastLine(handle, size));
       const { line: _, version: __, ...beginning } = start;
       if (last?.line !== 'end') return { ...beginning, name, end: undefined };
       const { line: ___, ...end } = last;
@@ -211,6 +211,15 @@ export class ReceiptWriter implements AsyncDisposable {
       await this.close();
       throw unusable(this.path, error);
     }
+  }
+}
+
+/** It names all roots of the transfer, and is as long as that. */
+async function lastLine(handle: FileHandle, size: number): Promise<string> {
+  for (let length = BATCH; ; length *= 4) {
+    const tail = (await readAt(handle, Math.max(0, size - length), length)).trimEnd();
+    const end = tail.lastIndexOf('\n');
+    if (end >= 0 || length >= Math.min(size, MOST_LINE)) return tail.slice(end + 1);
   }
 }
 

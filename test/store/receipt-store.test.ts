@@ -53,6 +53,20 @@ test('a receipt is read back line by line and in short', async (t) => {
   assert.doesNotMatch(readFileSync(path, 'latin1'), /[\x00-\x09\x0b-\x1f\x9b]/);
 });
 
+test('a receipt of very many roots is one in short, too', async (t) => {
+  const store = new ReceiptStore(temporaryHome(t), BOUNDS);
+  const writer = await store.create(start());
+  const names = Array.from({ length: 4096 }, (_, index): [string, string] => {
+    const name = `${index} ${'é'.repeat(100)}`;
+    return [name, name];
+  });
+  await writer.files([{ path: names[0]?.[0] ?? '', outcome: 'committed', size: 5 }]);
+  const end = { ...END, target: { folder: '/in', names } };
+  await writer.finish(end);
+  const [summary] = await gather(store.list());
+  assert.deepEqual(summary?.end, end);
+});
+
 test('the outcomes of many files are written and read in small memory', async (t) => {
   const store = new ReceiptStore(temporaryHome(t), BOUNDS);
   const writer = await store.create(start());
