@@ -207,7 +207,7 @@ suite('a session whose connection is lost', () => {
         ],
       ] as const) {
         const tries: unknown[] = [];
-        const running = run({ existing, limit: 2 * MIB, onRetry: (next) => tries.push(next) });
+        const running = run({ existing, limit: MIB, onRetry: (next) => tries.push(next) });
         await until(() => existsSync(join(target, 'small')));
         for (const socket of way.passed) socket.destroy();
         const receipt = await running;
