@@ -21,6 +21,7 @@ import {
   SEALED_SUFFIX,
   STREAM_PATH,
 } from './name.ts';
+import { OpenRoots } from './open-roots.ts';
 import { PathFilter } from './path-filter.ts';
 import type { SealedFile, Sealing } from './sealed-source.ts';
 import type { SourceFile } from './source-file.ts';
@@ -95,9 +96,6 @@ export function openRoot(spec: FileSpec): SourceRoot {
   const { share } = spec;
   return SourceRoot.below(() => Folder.open(share), checkPath(spec.path), checkName(spec.name));
 }
-
-/** Roots that are held open. */
-const MOST_OPEN_ROOTS = 64;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -183,41 +181,6 @@ export function openSourceTree(
     },
     [Symbol.dispose]: () => roots[Symbol.dispose](),
   };
-}
-
-/** Those roots of a transfer that are open: there may be more of them than a process may hold open. */
-class OpenRoots implements Disposable {
-  /** The least recently used first. */
-  readonly #open = new Set<SourceRoot>();
-  #walked: SourceRoot | undefined;
-
-  /** It is walked, and stays open until that ends. */
-  *walking<Entry>(root: SourceRoot, entries: Iterable<Entry>): Generator<Entry> {
-    this.#walked = root;
-    try {
-      yield* entries;
-    } finally {
-      this.#walked = undefined;
-      this.use(root);
-    }
-  }
-
-  /** It is used now, and stays open until enough others were. */
-  use(root: SourceRoot): void {
-    if (root === this.#walked) return;
-    this.#open.delete(root);
-    this.#open.add(root);
-    const [oldest] = this.#open;
-    if (oldest === undefined || this.#open.size <= MOST_OPEN_ROOTS) return;
-    this.#open.delete(oldest);
-    oldest.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.#walked?.close();
-    for (const root of this.#open) root.close();
-    this.#open.clear();
-  }
 }
 
 function openPlain(
