@@ -138,7 +138,7 @@ export function addEntry<Folder>(
 
 /** Bytes that a file will take on the disk, as far as that is known: holes take none. */
 export function roomOf({ size, stored }: ManifestEntry): number {
-  return stored === undefined ? size : Math.min(size, stored);
+  return stored ?? size;
 }
 
 /** Digest of the old target of a file, where it is as long as the new one will be. */
