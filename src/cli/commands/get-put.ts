@@ -1,7 +1,6 @@
 /** get, put: files and folders from and to the shares of a server. */
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { freeBytes } from '../../doctor/disk.ts';
 import { errorOf, systemCode } from '../../errors.ts';
 import type { Fingerprint, Planned, Session, Source } from '../../index.ts';
 import { formatBytes } from '../../protocol/size-text.ts';
@@ -143,6 +142,7 @@ async function fetchPaths(
 
 /** Says so where what a dry run would write does not fit; where a transfer goes on, a part of it is there already. */
 async function noteRoom({ output, workspace }: Context, { bytes }: Planned, target: string): Promise<void> {
+  const { freeBytes } = await import('../../doctor/disk.ts');
   const { freeSpaceReserve } = (await workspace.localstream()).settings;
   const left = Math.max(0, (await freeBytes(resolve(target))) - freeSpaceReserve);
   if (bytes > left)
